@@ -1,0 +1,426 @@
+"""The one place where a byte layout, an id, a key, a unit or a limit of vitalwire is written.
+
+Everything else is derived: `firmware/wire.py` and the tables of `protocol/SPEC.md` are generated from here and
+checked for staleness; the SDK reads these objects at import. This file imports nothing of ours and does no I/O.
+
+Order of the file: limits, COSE, frame, events and status, channels, blocks, packets, commands, journal, captures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import construct as c
+
+VERSION = 1
+
+# ---------------------------------------------------------------- limits: what a peer may make us hold
+
+
+class Limit(IntEnum):
+    """Upper bounds; whoever exceeds one is refused."""
+
+    MAX_FRAME = 4032  # bytes of a whole frame: one journal record in one flash sector
+    MAX_COMMAND = 512  # bytes of a command or of a reply
+    MAX_LOG = 200  # bytes of a log line's text
+    MAX_DEPTH = 5  # nesting of CBOR arrays and maps
+    MAX_ITEMS = 64  # entries of one CBOR array or map
+    MAX_TEXT = 64  # bytes of a text string
+    MAX_CHANNELS = 32
+    MAX_STREAMS = 16
+    MAX_BITS = 24  # of a sample
+    MAX_BLOCK_SAMPLES = 8192
+    MAX_EVENTS = 16  # in one event frame
+    MAX_MARKS = 32  # runs in one data frame
+    MAX_SCALARS = 32  # in one data frame
+    MAX_RANGES = 16  # of sequence numbers in one acknowledgement
+    MAX_SEQ = 0xFFFFFFFE  # 4,294,967,294 frames: 272 years of 2 s frames
+    MAX_BOOT = 0xFFFFFFFE
+
+
+# ---------------------------------------------------------------- COSE (RFC 9052, RFC 9053, RFC 9864)
+
+
+class Tag(IntEnum):
+    """CBOR tags of the COSE messages in use."""
+
+    MAC0 = 17
+    SIGN1 = 18
+
+
+class Alg(IntEnum):
+    """COSE algorithms in use; a device writes ES256, a reader takes ESP256 too."""
+
+    ES256 = -7
+    ESP256 = -9
+    HMAC_256_256 = 5
+
+
+class Header(IntEnum):
+    """COSE header parameters (protected only: unprotected maps are empty)."""
+
+    ALG = 1
+    CRIT = 2
+
+
+class CoseKey(IntEnum):
+    """Parameters of an EC2 public key (RFC 9053 section 7.1); deterministic order is 1, 3, -1, -2, -3."""
+
+    KTY = 1
+    CRV = -1
+    X = -2
+    Y = -3
+
+
+KTY_EC2 = 2
+CRV_P256 = 1
+SIGNATURE_SIZE = 64
+MAC_SIZE = 32
+
+# What a signature or MAC is for: the external_aad, so that none can be used as another.
+AAD_FRAME = b"vitalwire/1 frame"
+AAD_COMMAND = b"vitalwire/1 command"
+AAD_REPLY = b"vitalwire/1 reply"
+
+# HKDF-SHA256 (RFC 5869) `info` of the key made from the provisioned secret; `salt` is the device's thumbprint.
+SECRET_SIZE = 32
+INFO_COMMAND = b"vitalwire/1 command mac"
+
+# ---------------------------------------------------------------- frame (CBOR map with integer keys, RFC 8949 4.2)
+
+PREV_SIZE = 16  # of the SHA-256 of the whole preceding frame
+DIGEST_SIZE = 8  # of the SHA-256 of the whole descriptor frame
+THUMBPRINT_SIZE = 32  # SHA-256 of the COSE_Key (RFC 9679)
+
+
+class Kind(IntEnum):
+    """What a frame carries."""
+
+    DESCRIPTOR = 1
+    DATA = 2
+    EVENT = 3
+    STATUS = 4
+
+
+class Key(IntEnum):
+    """Keys of a frame's payload map; a reader skips and keeps the ones it does not know."""
+
+    KIND = 1
+    BOOT = 2
+    SEQ = 3
+    PREV = 4
+    DESCRIPTOR = 5
+    TICKS = 6
+    UTC = 7
+    UTC_ACCURACY = 8
+    BLOCKS = 9
+    MARKS = 10
+    SCALARS = 11
+    EVENTS = 12
+    COUNTERS = 13
+    VERSION = 16
+    DEVICE = 17
+    PUBLIC_KEY = 18
+    BOARD = 19
+    FIRMWARE = 20
+    POLICY = 21
+    CHANNELS = 22
+
+
+class ChannelKey(IntEnum):
+    """Keys of one channel's map in a descriptor; value = offset + counts * scale, both mantissa * 10^exponent."""
+
+    ID = 0
+    NAME = 1
+    MDC = 2
+    UNIT = 3
+    PART = 4
+    STREAM = 5
+    RATE = 6
+    BITS = 7
+    SCALE = 8
+    OFFSET = 9
+
+
+class Policy(IntEnum):
+    """How a device protects its frames."""
+
+    SIGN = 1  # every frame is a COSE_Sign1
+
+
+class Mark(IntEnum):
+    """State of a run of samples; travels beside them, never as a magic value."""
+
+    LEAD_OFF = 1
+    SATURATED = 2
+    LOST = 3  # the sensor lost these; their number is exact
+    ESTIMATED = 4  # the sensor lost these; their number is estimated from the clock
+
+
+# ---------------------------------------------------------------- events and status
+
+
+class Event(IntEnum):
+    """Codes of an event."""
+
+    BOOT = 1
+    LEAD_OFF = 2
+    LEAD_ON = 3
+    BUTTON = 4
+    LOW_BATTERY = 5
+    FALL = 6
+    SENSOR_FAULT = 7
+    SENSOR_OK = 8
+    OVERRUN = 9
+    DROPPED = 10
+    JOURNAL_FULL = 11
+    TIME_SET = 12
+    COMMAND_REFUSED = 13
+    CHANNEL_STARTED = 14
+    CHANNEL_STOPPED = 15
+
+
+class EventKey(IntEnum):
+    """Keys of an event's detail map."""
+
+    CHANNEL = 1
+    STREAM = 2
+    CAUSE = 3
+    FIRST = 4
+    LAST = 5
+    DIGEST = 6
+    COUNT = 7
+    ESTIMATED = 8
+    FAULT = 9
+    MILLIVOLT = 10
+    UTC = 11
+    UTC_ACCURACY = 12
+    PREV = 13
+
+
+class Cause(IntEnum):
+    """Why the device booted."""
+
+    POWER_ON = 1
+    HARD_RESET = 2
+    WATCHDOG = 3
+    SOFT_RESET = 5
+    COMMAND = 6
+    FAULT = 7
+
+
+class Fault(IntEnum):
+    """What is wrong with a sensor."""
+
+    MISSING = 1
+    WRONG_PART = 2
+    WEDGED = 3
+    BUS = 4
+
+
+class Counter(IntEnum):
+    """Keys of a status frame's counters."""
+
+    UPTIME_S = 1
+    FRAMES = 2
+    UNACKED = 3
+    JOURNAL_SECTORS = 4
+    JOURNAL_USED = 5
+    DROPPED = 6
+    RESENT = 7
+    BAD_PACKETS = 8
+    REFUSED = 9
+    OVERRUNS = 10
+    LOST_SAMPLES = 11
+    HEAP_FREE = 12
+    HEAP_LOW = 13
+    BATTERY_MV = 14
+    SIGN_US = 15
+    BUSY_PERMILLE = 16
+    SENSORS_DOWN = 17
+
+
+# ---------------------------------------------------------------- channels: codes and units, once
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One row of the channel table."""
+
+    name: str
+    mdc: int | None  # IEEE 11073-10101 code, partition included; None: a local code
+    mdc_name: str | None
+    loinc: tuple[str, ...]
+    unit: str  # UCUM
+
+
+SIGNALS: dict[str, Signal] = {
+    s.name: s
+    for s in (
+        Signal("ecg_lead_i", 131329, "MDC_ECG_ELEC_POTL_I", (), "mV"),
+        Signal("ecg_lead_ii", 131330, "MDC_ECG_ELEC_POTL_II", (), "mV"),
+        Signal("ppg_red", 150452, "MDC_PULS_OXIM_PLETH", (), "1"),
+        Signal("ppg_ir", 150452, "MDC_PULS_OXIM_PLETH", (), "1"),
+        Signal("accel_x", None, None, (), "m/s2"),
+        Signal("accel_y", None, None, (), "m/s2"),
+        Signal("accel_z", None, None, (), "m/s2"),
+        Signal("temperature_body", 150364, "MDC_TEMP_BODY", ("8310-5",), "Cel"),
+        Signal("temperature_skin", 150388, "MDC_TEMP_SKIN", ("39106-0",), "Cel"),
+        Signal("battery", 67996, "MDC_ATTR_VAL_BATT_CHARGE", (), "%"),
+        Signal("battery_voltage", None, None, (), "mV"),
+        Signal("heart_rate", 147842, "MDC_ECG_HEART_RATE", ("8867-4",), "/min"),
+        Signal("pulse_rate", 149530, "MDC_PULS_OXIM_PULS_RATE", ("8867-4",), "/min"),
+        Signal("spo2", 150456, "MDC_PULS_OXIM_SAT_O2", ("2708-6", "59408-5"), "%"),
+        Signal("respiration_rate", 151562, "MDC_RESP_RATE", ("9279-1",), "/min"),
+    )
+}
+
+# ---------------------------------------------------------------- blocks (binary, inside Key.BLOCKS)
+
+VarInt = c.VarInt  # unsigned LEB128, at most 5 bytes, no superfluous byte
+ZigZag = c.ZigZag  # signed, LEB128 of (n << 1) ^ (n >> 31)
+CODING_BITS = 3
+
+Block = c.Struct(
+    "head" / VarInt,  # (length of the body << CODING_BITS) | coding
+    "coding" / c.Computed(c.this.head & ((1 << CODING_BITS) - 1)),
+    "body" / c.Bytes(c.this.head >> CODING_BITS),
+)
+
+# The blocks string of a data frame: one readout per stream, in the order of the descriptor. Frame ticks are those of
+# the first readout that has samples; `ticks` of each later one is the difference to the readout before it.
+ReadoutHeader = c.Struct(
+    "count" / VarInt,  # samples of each channel of the stream; 0: nothing follows
+    "ticks" / ZigZag,  # absent in the first readout that has samples
+)
+
+# ---------------------------------------------------------------- packets (byte streams)
+
+PACKET_DELIMITER = 0
+
+
+class PacketType(IntEnum):
+    """What a packet's body is."""
+
+    FRAME = 1
+    COMMAND = 2
+    REPLY = 3
+    LOG = 4
+
+
+PacketHeader = c.Struct("type" / c.Int8ul, "id" / c.Int8ul)
+PacketTrailer = c.Struct("crc" / c.Int32ul)  # CRC-32 (ISO-HDLC) of header and body
+LogHeader = c.Struct("level" / c.Int8ul)  # the text follows, UTF-8
+
+
+class LogLevel(IntEnum):
+    """Severity of a log line; a device sends those at or above its level."""
+
+    DEBUG = 1
+    INFO = 2
+    WARNING = 3
+    ERROR = 4
+
+
+# ---------------------------------------------------------------- commands
+
+
+class Command(IntEnum):
+    """What a controller asks; only the first two need no MAC."""
+
+    IDENTIFY = 1
+    DESCRIBE = 2
+    ACKNOWLEDGE = 3
+    PING = 4
+    SET_TIME = 5
+    START = 6
+    STOP = 7
+    LOG_LEVEL = 8
+    REBOOT = 9
+    REPL = 10
+
+
+OPEN_COMMANDS = (Command.IDENTIFY, Command.DESCRIBE)
+
+
+class CommandKey(IntEnum):
+    """Keys of a command's and of a reply's payload map."""
+
+    COMMAND = 1
+    DEVICE = 2  # thumbprint, first DIGEST_SIZE bytes
+    BOOT = 3
+    NONCE = 4
+    COUNTER = 5
+    ARGUMENT = 6
+    RESULT = 7
+    TICKS = 8
+    THUMBPRINT = 9
+    FIRMWARE = 10
+    BOARD = 11
+    NAME = 12
+
+
+NONCE_SIZE = 8
+
+
+class Result(IntEnum):
+    """How a command ended."""
+
+    OK = 0
+    BAD_FORM = 1
+    BAD_MAC = 2
+    WRONG_DEVICE = 3
+    WRONG_BOOT = 4
+    WRONG_NONCE = 5
+    STALE_COUNTER = 6
+    UNKNOWN_COMMAND = 7
+    BAD_ARGUMENT = 8
+    NOT_PROVISIONED = 9
+    NOT_ALLOWED = 10
+
+
+# ---------------------------------------------------------------- journal (flash)
+
+SECTOR_SIZE = 4096
+JOURNAL_MAGIC = 0x314A5756  # "VWJ1"
+RECORD_ALIGN = 4
+
+
+class Record(IntEnum):
+    """What a journal record holds; ERASED is what flash reads after an erase."""
+
+    FRAME = 1
+    DESCRIPTOR = 2
+    ACK = 3
+    ERASED = 0xFF
+
+
+SectorHeader = c.Struct(
+    "magic" / c.Int32ul,
+    "number" / c.Int32ul,  # counts sectors ever opened, so the ring's order is known at mount
+    "boot" / c.Int32ul,
+    "acked" / c.Int32ul,  # every frame up to this seq is durable elsewhere
+    "crc" / c.Int32ul,  # CRC-32 of what stands before it
+)
+RecordHeader = c.Struct(
+    "type" / c.Int8ul,
+    "flags" / c.Int8ul,
+    "length" / c.Int16ul,
+    "seq" / c.Int32ul,
+    "crc" / c.Int32ul,  # CRC-32 of what stands before it and of the body
+)
+AckBody = c.Struct("first" / c.Int32ul, "last" / c.Int32ul)
+
+# ---------------------------------------------------------------- captures (CBOR sequence, RFC 8742)
+
+
+class NoteKey(IntEnum):
+    """Keys of a note: an untagged map between the frames of a capture."""
+
+    FORMAT = 1
+    VERSION = 2
+    RECEIVED = 3  # UTC, microseconds since 1970, of the next frame's arrival
+
+
+CAPTURE_FORMAT = "vitalwire-capture"

@@ -1,0 +1,93 @@
+"""Every error the SDK raises on purpose; any other exception is a bug of ours.
+
+    VitalwireError                 base; `exit_code` is what the CLI ends with, `advice` what to do next
+    |- InputError            (3)   bytes from outside that are not what they should be
+    |  |- PacketError              a packet that does not decode
+    |  |- CborError                not deterministic CBOR, or beyond a limit
+    |  |- FrameError               a COSE message or a frame's map of the wrong form
+    |  |- BlockError               a compressed block that does not decode
+    |  `- CaptureError             a capture file of the wrong form
+    |- TrustError            (4)   well-formed, but not to be believed
+    |  |- SignatureError           signature, MAC or high s
+    |  |- ForeignError             a device nobody enrolled
+    |  `- RevokedError             a device whose trust was withdrawn
+    |- CommandError          (5)   a device refused or did not answer a command
+    |- TransportError        (6)   a port, socket or file that cannot be opened or went away
+    `- UsageError            (2)   a wrong argument: address, option, file name
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class VitalwireError(Exception):
+    """Base of all errors; `str()` is one line, `advice` says what to do next (may be empty)."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, advice: str = "") -> None:
+        super().__init__(message)
+        self.advice = advice
+
+
+class InputError(VitalwireError):
+    """Bytes from outside that are not what they should be."""
+
+    exit_code = 3
+
+
+class PacketError(InputError):
+    """A packet that does not decode."""
+
+
+class CborError(InputError):
+    """Not deterministic CBOR, or beyond a limit."""
+
+
+class FrameError(InputError):
+    """A COSE message or a frame's map of the wrong form."""
+
+
+class BlockError(InputError):
+    """A compressed block that does not decode."""
+
+
+class CaptureError(InputError):
+    """A capture file of the wrong form."""
+
+
+class TrustError(VitalwireError):
+    """Well-formed, but not to be believed."""
+
+    exit_code = 4
+
+
+class SignatureError(TrustError):
+    """A signature or MAC that does not verify, or a signature with high s."""
+
+
+class ForeignError(TrustError):
+    """A device nobody enrolled."""
+
+
+class RevokedError(TrustError):
+    """A device whose trust was withdrawn."""
+
+
+class CommandError(VitalwireError):
+    """A device refused a command or did not answer it."""
+
+    exit_code = 5
+
+
+class TransportError(VitalwireError):
+    """A port, socket or file that cannot be opened or went away."""
+
+    exit_code = 6
+
+
+class UsageError(VitalwireError):
+    """A wrong argument: address, option, file name."""
+
+    exit_code = 2

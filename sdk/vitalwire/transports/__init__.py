@@ -1,0 +1,1 @@
+"""Transports move bytes and know nothing else: open, read, write, close."""
