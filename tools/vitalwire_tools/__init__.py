@@ -1,0 +1,1 @@
+"""What builds, flashes, simulates and measures boards; the SDK never imports this package."""

@@ -1,0 +1,83 @@
+"""Writes the tables of `protocol/SPEC.md` between its `generated` markers, meanings included."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from enum import IntEnum
+from typing import Any
+
+from vitalwire_protocol import spec
+
+from .layouts import MAXIMA, fields
+
+MARKER = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    lines = [list(head), *[[str(cell) for cell in row] for row in rows]]
+    text = ["| " + " | ".join(line) + " |" for line in lines]
+    text.insert(1, "|" + "---|" * len(lines[0]))
+    return "\n".join(text) + "\n"
+
+
+def meanings(enum: type[IntEnum]) -> dict[str, str]:
+    """Return the comment beside each member in `spec`'s source, so that a meaning is written once."""
+    found = re.findall(r"^ +(\w+) = [^#\n]+(?:# (.*))?$", inspect.getsource(enum), re.MULTILINE)
+    return {name: comment for name, comment in found}
+
+
+def _enum(enum: type[IntEnum]) -> str:
+    said = meanings(enum)
+    if any(said.values()):
+        return _table(("name", "value", "meaning"), ((f"`{m.name}`", m.value, said.get(m.name, "")) for m in enum))
+    return _table(("name", "value"), ((f"`{m.name}`", m.value) for m in enum))
+
+
+def _struct(name: str, struct: Any) -> str:
+    size = {"B": 1, "H": 2, "L": 4, "Q": 8}
+    assert set(size) == set(MAXIMA)
+    offset, rows = 0, []
+    for field, letter in fields(struct):
+        rows.append((offset, size[letter], f"`{field}`"))
+        offset += size[letter]
+    return f"{name}, {offset} bytes:\n\n" + _table(("offset", "bytes", "field"), rows)
+
+
+def _signals() -> str:
+    rows = (
+        (f"`{s.name}`", s.mdc or "-", s.mdc_name or "local", ", ".join(s.loinc) or "-", f"`{s.unit}`")
+        for s in spec.SIGNALS.values()
+    )
+    return _table(("name", "MDC", "reference id", "LOINC", "UCUM"), rows)
+
+
+def _aad() -> str:
+    names = sorted(n for n in vars(spec) if n.startswith("AAD_"))
+    return _table(("use", "external_aad"), ((n[4:].lower(), f"`{getattr(spec, n).decode()}`") for n in names))
+
+
+SPECIAL: dict[str, Callable[[], str]] = {
+    "SIGNALS": _signals,
+    "AAD": _aad,
+    "packets": lambda: _struct("Header", spec.PacketHeader) + "\n" + _struct("Trailer", spec.PacketTrailer),
+    "journal": lambda: "\n".join(
+        (
+            _struct("Sector header", spec.SectorHeader),
+            _struct("Record header", spec.RecordHeader),
+            _struct("Body of an `ACK` record", spec.AckBody),
+        )
+    ),
+}
+
+
+def render(text: str) -> str:
+    """Return SPEC.md with every generated table written anew; KeyError for a marker that names nothing."""
+
+    def fill(match: re.Match[str]) -> str:
+        name = match[2]
+        body = SPECIAL[name]() if name in SPECIAL else _enum(getattr(spec, name))
+        return f"{match[1]}\n{body}\n{match[3]}"
+
+    return MARKER.sub(fill, text)

@@ -1,0 +1,109 @@
+"""Writes `firmware/wire.py`: the ids, limits and range-checked packers of `spec` that a device needs.
+
+Constants are plain public names, because `_NAME = const()` vanishes from a MicroPython module.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from vitalwire_protocol import spec
+
+from .layouts import MAXIMA, fields, struct_format
+
+# Enums a device needs, with the prefix of their constants there. Limits stand without a prefix.
+DEVICE_ENUMS: tuple[tuple[type[IntEnum], str], ...] = (
+    (spec.Limit, ""),
+    (spec.Tag, "TAG_"),
+    (spec.Alg, "ALG_"),
+    (spec.Kind, "KIND_"),
+    (spec.Key, "KEY_"),
+    (spec.ChannelKey, "CHANNELKEY_"),
+    (spec.Policy, "POLICY_"),
+    (spec.Mark, "MARK_"),
+    (spec.Event, "EVENT_"),
+    (spec.EventKey, "EVENTKEY_"),
+    (spec.Cause, "CAUSE_"),
+    (spec.Fault, "FAULT_"),
+    (spec.Counter, "COUNTER_"),
+    (spec.PacketType, "PACKETTYPE_"),
+    (spec.LogLevel, "LOGLEVEL_"),
+    (spec.Command, "COMMAND_"),
+    (spec.CommandKey, "COMMANDKEY_"),
+    (spec.Result, "RESULT_"),
+    (spec.Record, "RECORD_"),
+)
+DEVICE_VALUES = (
+    "VERSION", "KTY_EC2", "CRV_P256", "SIGNATURE_SIZE", "MAC_SIZE", "AAD_FRAME", "AAD_COMMAND", "AAD_REPLY",
+    "SECRET_SIZE", "INFO_COMMAND", "PREV_SIZE", "DIGEST_SIZE", "THUMBPRINT_SIZE", "CODING_BITS", "PACKET_DELIMITER",
+    "NONCE_SIZE", "SECTOR_SIZE", "JOURNAL_MAGIC", "RECORD_ALIGN",
+)  # fmt: skip
+DEVICE_STRUCTS = {
+    "packet_header": spec.PacketHeader,
+    "packet_trailer": spec.PacketTrailer,
+    "log_header": spec.LogHeader,
+    "sector_header": spec.SectorHeader,
+    "record_header": spec.RecordHeader,
+    "ack_body": spec.AckBody,
+}
+
+HEAD = '''\
+# Generated from vitalwire_protocol/spec.py by `python -m vitalwire_tools.codegen`; do not edit.
+# Ids, limits and layouts of the contract. Packers raise ValueError where struct.pack would wrap silently.
+from struct import pack_into, unpack_from
+from micropython import const
+
+'''
+
+VARINTS = '''
+
+def put_varint(buf, pos, n):
+    if not 0 <= n <= 0xFFFFFFFF:
+        raise ValueError("varint")
+    while n > 0x7F:
+        buf[pos] = n & 0x7F | 0x80
+        n >>= 7
+        pos += 1
+    buf[pos] = n
+    return pos + 1
+
+
+def put_zigzag(buf, pos, n):
+    return put_varint(buf, pos, 2 * n if n >= 0 else -2 * n - 1)
+'''
+
+
+def _packer(name: str, struct: object) -> str:
+    parts = fields(struct)
+    names = [n for n, _ in parts]
+    form = struct_format(struct)
+    checks = " and ".join(f"0 <= {n} <= {hex(MAXIMA[letter])}" for n, letter in parts)
+    return (
+        f"\n\n{name.upper()}_SIZE = const({struct.sizeof()})\n\n\n"  # type: ignore[attr-defined]
+        f"def pack_{name}(buf, pos, {', '.join(names)}):\n"
+        f"    if not ({checks}):\n"
+        f'        raise ValueError("{name}")\n'
+        f'    pack_into("{form}", buf, pos, {", ".join(names)})\n\n\n'
+        f"def unpack_{name}(buf, pos):\n"
+        f'    return unpack_from("{form}", buf, pos)\n'
+    )
+
+
+def device_constants() -> dict[str, int | bytes]:
+    """Return every constant of the device file by name."""
+    constants: dict[str, int | bytes] = {name: getattr(spec, name) for name in DEVICE_VALUES}
+    for enum, prefix in DEVICE_ENUMS:
+        constants.update({prefix + member.name: member.value for member in enum})
+    return constants
+
+
+def render() -> str:
+    """Return the text of `firmware/wire.py`."""
+    lines = [HEAD]
+    for name, value in device_constants().items():
+        lines.append(f"{name} = const({value})\n" if isinstance(value, int) else f"{name} = {value!r}\n")
+    signals = ",\n".join(f'    "{s.name}": ({s.mdc}, "{s.unit}")' for s in spec.SIGNALS.values())
+    lines.append(f"\n# name: (MDC code, UCUM unit)\nSIGNALS = {{\n{signals},\n}}\n")
+    lines.extend(_packer(name, struct) for name, struct in DEVICE_STRUCTS.items())
+    lines.append(VARINTS)
+    return "".join(lines)
