@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
+
+FIRMWARE = Path(__file__).resolve().parents[1] / "firmware"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -14,3 +21,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def long(request: pytest.FixtureRequest) -> bool:
     """Whether the whole series were asked for."""
     return bool(request.config.getoption("--long"))
+
+
+@pytest.fixture
+def micropython() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a script under the real MicroPython with the firmware's folder on its path; fails on a non-zero exit."""
+
+    def run(script: str, *arguments: str, heap: str = "1m", path: Path = FIRMWARE) -> subprocess.CompletedProcess[str]:
+        command = ["micropython", "-X", f"heapsize={heap}", "-c", script, *arguments]
+        environment = {**os.environ, "MICROPYPATH": f"{path}:.frozen"}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    return run

@@ -25,7 +25,7 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 def meanings(enum: type[IntEnum]) -> dict[str, str]:
     """Return the comment beside each member in `spec`'s source, so that a meaning is written once."""
     found = re.findall(r"^ +(\w+) = [^#\n]+(?:# (.*))?$", inspect.getsource(enum), re.MULTILINE)
-    return {name: comment for name, comment in found}
+    return dict(found)
 
 
 def _enum(enum: type[IntEnum]) -> str:

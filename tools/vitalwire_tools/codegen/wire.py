@@ -47,15 +47,15 @@ DEVICE_STRUCTS = {
     "ack_body": spec.AckBody,
 }
 
-HEAD = '''\
+HEAD = """\
 # Generated from vitalwire_protocol/spec.py by `python -m vitalwire_tools.codegen`; do not edit.
 # Ids, limits and layouts of the contract. Packers raise ValueError where struct.pack would wrap silently.
 from struct import pack_into, unpack_from
 from micropython import const
 
-'''
+"""
 
-VARINTS = '''
+VARINTS = """
 
 def put_varint(buf, pos, n):
     if not 0 <= n <= 0xFFFFFFFF:
@@ -70,7 +70,7 @@ def put_varint(buf, pos, n):
 
 def put_zigzag(buf, pos, n):
     return put_varint(buf, pos, 2 * n if n >= 0 else -2 * n - 1)
-'''
+"""
 
 
 def _packer(name: str, struct: object) -> str:
