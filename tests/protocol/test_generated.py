@@ -27,6 +27,12 @@ def test_a_changed_spec_makes_both_files_stale(monkeypatch: pytest.MonkeyPatch) 
     assert tables.render(text) != text
 
 
+def test_names_of_equal_value_are_all_written() -> None:
+    """Every limit is on the device and in SPEC.md, also where two have the same value."""
+    text, constants = (ROOT / "protocol/SPEC.md").read_text(), wire.device_constants()
+    assert [name for name in spec.Limit.__members__ if name not in constants or f"`{name}` |" not in text] == []
+
+
 def test_device_packers_refuse_what_struct_would_wrap(micropython) -> None:
     """A packer raises ValueError one above and one below each field's range, and writes nothing."""
     script = """

@@ -30,9 +30,10 @@ def meanings(enum: type[IntEnum]) -> dict[str, str]:
 
 def _enum(enum: type[IntEnum]) -> str:
     said = meanings(enum)
+    members = enum.__members__.items()  # iterating the class would leave out names of equal value
     if any(said.values()):
-        return _table(("name", "value", "meaning"), ((f"`{m.name}`", m.value, said.get(m.name, "")) for m in enum))
-    return _table(("name", "value"), ((f"`{m.name}`", m.value) for m in enum))
+        return _table(("name", "value", "meaning"), ((f"`{name}`", m.value, said.get(name, "")) for name, m in members))
+    return _table(("name", "value"), ((f"`{name}`", m.value) for name, m in members))
 
 
 def _struct(name: str, struct: Any) -> str:

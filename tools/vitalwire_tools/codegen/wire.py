@@ -93,7 +93,7 @@ def device_constants() -> dict[str, int | bytes]:
     """Return every constant of the device file by name."""
     constants: dict[str, int | bytes] = {name: getattr(spec, name) for name in DEVICE_VALUES}
     for enum, prefix in DEVICE_ENUMS:
-        constants.update({prefix + member.name: member.value for member in enum})
+        constants.update({prefix + name: member.value for name, member in enum.__members__.items()})
     return constants
 
 
