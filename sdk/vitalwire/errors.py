@@ -1,6 +1,6 @@
 """Every error the SDK raises on purpose; any other exception is a bug of ours.
 
-    VitalwireError                 base; `exit_code` is what the CLI ends with, `advice` what to do next
+    VitalwireError                 base; `exit_code` ends the CLI, `reason` is for programs, `advice` for people
     |- InputError            (3)   bytes from outside that are not what they should be
     |  |- PacketError              a packet that does not decode
     |  |- CborError                not deterministic CBOR, or beyond a limit
@@ -22,12 +22,16 @@ from typing import ClassVar
 
 
 class VitalwireError(Exception):
-    """Base of all errors; `str()` is one line, `advice` says what to do next (may be empty)."""
+    """Base of all errors; `str()` is one line, `advice` says what to do next (may be empty).
+
+    `reason` is one word for programs: of the vocabulary of `protocol/vectors/README.md` where bytes were refused.
+    """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, *, advice: str = "") -> None:
+    def __init__(self, message: str, *, reason: str = "", advice: str = "") -> None:
         super().__init__(message)
+        self.reason = reason
         self.advice = advice
 
 
