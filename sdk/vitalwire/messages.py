@@ -58,12 +58,12 @@ class Descriptor:
     firmware: str
     policy: int
     channels: tuple[Channel, ...]
+    streams: tuple[tuple[Channel, ...], ...] = field(init=False, repr=False, compare=False)  # of each stream, in order
 
-    @property
-    def streams(self) -> tuple[tuple[Channel, ...], ...]:
-        """The channels of each stream, in order of stream number."""
+    def __post_init__(self) -> None:
         count = 1 + max((c.stream for c in self.channels if c.stream is not None), default=-1)
-        return tuple(tuple(c for c in self.channels if c.stream == number) for number in range(count))
+        streams = tuple(tuple(c for c in self.channels if c.stream == number) for number in range(count))
+        object.__setattr__(self, "streams", streams)
 
 
 @dataclass(frozen=True, slots=True)
