@@ -30,6 +30,7 @@ class Limit(IntEnum):
     MAX_CHANNELS = 32
     MAX_STREAMS = 16
     MAX_BITS = 24  # of a sample
+    MAX_EXPONENT = 24  # of ten, of either sign, in SCALE and OFFSET
     MAX_BLOCK_SAMPLES = 8192
     MAX_EVENTS = 16  # in one event frame
     MAX_MARKS = 32  # runs in one data frame
@@ -287,6 +288,40 @@ Block = c.Struct(
     "coding" / c.Computed(c.this.head & ((1 << CODING_BITS) - 1)),
     "body" / c.Bytes(c.this.head >> CODING_BITS),
 )
+
+
+class Coding(IntEnum):
+    """How the body of a block holds its samples."""
+
+    RAW = 0  # each sample in the channel's bits
+    LIFT = 1  # predicted by interpolation and differences, in Rice codes
+    EXTENDED = 7  # reserved for codings that name themselves in the body; refused in this version
+
+
+# Field widths of a LIFT body, in order; `kernel` once for each level.
+LIFT_ORDER_BITS = 2
+LIFT_LEVELS_BITS = 3
+LIFT_SIZE_BITS = 3
+LIFT_PARAMETER_BITS = 5
+LIFT_SHIFT_BITS = 3
+LIFT_SUM_BITS = 2
+LIFT_KERNEL_BITS = 3
+LIFT_UNIT = 8  # residuals of the smallest sub-block
+LIFT_MAX_PARAMETER = 28  # Rice parameter + 1; 0 is a sub-block of zeros
+LIFT_MAX_RESIDUAL_BITS = 28  # after zigzag
+LIFT_SCALE = 6  # weights are in units of 2**-LIFT_SCALE
+# Weights of the even samples 1, 3, 5 and 7 half steps away on either side; kernel 0 repeats the even sample before.
+LIFT_KERNELS = (
+    (0, 0, 0, 0),  # hold
+    (32, 0, 0, 0),  # linear
+    (8, 8, 8, 8),  # mean of eight
+    (22, 6, 4, 0),  # smooth
+    (26, 8, -1, -1),  # smooth
+    (36, -4, 0, 0),  # cubic
+    (39, -9, 2, 0),  # sharp
+    (40, -13, 7, -2),  # sharpest
+)
+LIFT_WEIGHTS = bytes(weight & 0xFF for kernel in LIFT_KERNELS for weight in kernel)  # int8, for the device
 
 # The blocks string of a data frame: one readout per stream, in the order of the descriptor. Frame ticks are those of
 # the first readout that has samples; `ticks` of each later one is the difference to the readout before it.

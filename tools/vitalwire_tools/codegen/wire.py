@@ -26,6 +26,7 @@ DEVICE_ENUMS: tuple[tuple[type[IntEnum], str], ...] = (
     (spec.Cause, "CAUSE_"),
     (spec.Fault, "FAULT_"),
     (spec.Counter, "COUNTER_"),
+    (spec.Coding, "CODING_"),
     (spec.PacketType, "PACKETTYPE_"),
     (spec.LogLevel, "LOGLEVEL_"),
     (spec.Command, "COMMAND_"),
@@ -36,7 +37,9 @@ DEVICE_ENUMS: tuple[tuple[type[IntEnum], str], ...] = (
 DEVICE_VALUES = (
     "VERSION", "KTY_EC2", "CRV_P256", "SIGNATURE_SIZE", "MAC_SIZE", "AAD_FRAME", "AAD_COMMAND", "AAD_REPLY",
     "SECRET_SIZE", "INFO_COMMAND", "PREV_SIZE", "DIGEST_SIZE", "THUMBPRINT_SIZE", "CODING_BITS", "PACKET_DELIMITER",
-    "NONCE_SIZE", "SECTOR_SIZE", "JOURNAL_MAGIC", "RECORD_ALIGN",
+    "NONCE_SIZE", "SECTOR_SIZE", "JOURNAL_MAGIC", "RECORD_ALIGN", "LIFT_ORDER_BITS", "LIFT_LEVELS_BITS",
+    "LIFT_SIZE_BITS", "LIFT_PARAMETER_BITS", "LIFT_SHIFT_BITS", "LIFT_SUM_BITS", "LIFT_KERNEL_BITS", "LIFT_UNIT",
+    "LIFT_SCALE", "LIFT_WEIGHTS",
 )  # fmt: skip
 DEVICE_STRUCTS = {
     "packet_header": spec.PacketHeader,
