@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from . import tables, wire
+from . import p256_table, tables, wire
 
 ROOT = Path(__file__).resolve().parents[3]
 GENERATED: dict[str, Callable[[str], str]] = {
     "firmware/wire.py": lambda _: wire.render(),
+    "firmware/p256_table.py": lambda _: p256_table.render(),
     "protocol/SPEC.md": tables.render,
 }
 
