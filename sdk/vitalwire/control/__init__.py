@@ -1,0 +1,42 @@
+"""The conversation with a device: commands, replies, acknowledgements, time (SPEC.md section 10). Sans-IO."""
+
+from .command import Identity, Reply, closed_command, open_command, parse_identity, parse_reply
+from .controller import Controller, ControllerCounters
+from .events import (
+    Acknowledged,
+    AcknowledgeRefused,
+    Answered,
+    Confirmed,
+    ControlEvent,
+    Hint,
+    Identified,
+    Refused,
+    TimeMeasured,
+    TimeTold,
+    Unanswered,
+)
+from .timesync import TimeFix, TimeSync
+
+__all__ = [
+    "AcknowledgeRefused",
+    "Acknowledged",
+    "Answered",
+    "Confirmed",
+    "ControlEvent",
+    "Controller",
+    "ControllerCounters",
+    "Hint",
+    "Identified",
+    "Identity",
+    "Refused",
+    "Reply",
+    "TimeFix",
+    "TimeMeasured",
+    "TimeSync",
+    "TimeTold",
+    "Unanswered",
+    "closed_command",
+    "open_command",
+    "parse_identity",
+    "parse_reply",
+]
