@@ -1,0 +1,58 @@
+"""How the SDK keeps small durable state: one SQLite file, readable by its owner only, every commit on the disk.
+
+SQLite brings what is easy to get wrong: atomic commits that survive a power cut, and several processes at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vitalwire.errors import TransportError, UsageError
+
+_BUSY_SECONDS = 10.0
+
+
+def connect(path: Path | str | None, schema: str, version: int) -> sqlite3.Connection:
+    """Open or create the database at `path` (None: in memory) with this schema.
+
+    Raises `UsageError` for a file that is no database or of another version, `TransportError` where none can be opened.
+    """
+    if path is not None:
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its side files the same mode
+        except OSError as error:
+            raise TransportError(f"cannot open {path}: {error.strerror}") from error
+    try:
+        database = sqlite3.connect(
+            ":memory:" if path is None else path, _BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        with transaction(database):
+            (found,) = database.execute("PRAGMA user_version").fetchone()
+            if found == 0:
+                for statement in filter(str.strip, schema.split(";")):
+                    database.execute(statement)
+                database.execute(f"PRAGMA user_version = {version}")
+            elif found != version:
+                raise UsageError(f"{path} is of version {found}, this program knows {version}")
+    except sqlite3.DatabaseError as error:
+        raise UsageError(f"{path} cannot be used as a database: {error}") from error
+    return database
+
+
+@contextmanager
+def transaction(database: sqlite3.Connection) -> Iterator[None]:
+    """Do everything inside durably or not at all."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        database.execute("ROLLBACK")
+        raise
+    database.execute("COMMIT")

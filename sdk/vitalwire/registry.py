@@ -1,0 +1,159 @@
+"""Which devices a reader trusts: enrolled by thumbprint, revoked for good. It asks nobody and decides nothing else.
+
+A device's secret lies in the same file, which only its owner can read, and leaves it through `secret` alone: no
+`Device`, text or error holds one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from vitalwire import database
+from vitalwire.errors import UsageError
+from vitalwire_protocol import spec
+
+_SCHEMA = """
+    CREATE TABLE devices (
+        thumbprint BLOB PRIMARY KEY, name TEXT NOT NULL, enrolled_us INTEGER NOT NULL, revoked_us INTEGER
+    ) WITHOUT ROWID;
+    CREATE UNIQUE INDEX trusted_names ON devices (name) WHERE revoked_us IS NULL;
+    CREATE TABLE secrets (thumbprint BLOB PRIMARY KEY REFERENCES devices, secret BLOB NOT NULL) WITHOUT ROWID;
+"""
+_VERSION = 1
+_FRESH_SECONDS = 0.2  # for so long a change made by another process may go unseen
+_LEAST_PREFIX = 4  # hexadecimal digits
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One enrolled device; times are UTC in microseconds since 1970."""
+
+    thumbprint: bytes  # 32 bytes, RFC 9679
+    name: str
+    enrolled_us: int
+    revoked_us: int | None = None
+
+
+class Registry:
+    """The devices of one reader in the file at `path`, or in memory only.
+
+    Several processes may use the file at once; each sees the others' changes within 0.2 s.
+    """
+
+    def __init__(self, path: Path | str | None = None) -> None:
+        self._database = database.connect(path, _SCHEMA, _VERSION)
+        self._devices: dict[bytes, Device] = {}
+        self._version = -1
+        self._checked = float("-inf")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    # ------------------------------------------------------------ reading
+
+    def get(self, thumbprint: bytes) -> Device | None:
+        """Return the device, revoked ones too, or None if it was never enrolled."""
+        if time.monotonic() - self._checked > _FRESH_SECONDS:
+            self._refresh()
+        return self._devices.get(thumbprint)
+
+    def __iter__(self) -> Iterator[Device]:
+        """Yield all devices, in order of name."""
+        self._refresh()
+        return iter(sorted(self._devices.values(), key=lambda device: device.name))
+
+    def find(self, text: str) -> Device:
+        """Return the device of this name, or whose thumbprint begins with these (4 or more) hexadecimal digits.
+
+        A trusted device goes before revoked ones of its name. Raises `UsageError` if there is none or more than one.
+        """
+        named = [device for device in self if device.name == text]
+        found = [device for device in named if device.revoked_us is None] or named
+        if not found and len(text) >= _LEAST_PREFIX:
+            found = [device for device in self if device.thumbprint.hex().startswith(text.lower())]
+        if len(found) != 1:
+            raise UsageError(
+                f"{len(found) or 'no'} enrolled device{'s' * (len(found) != 1)} of that name or thumbprint",
+                advice="`vitalwire device list` shows them",
+            )
+        return found[0]
+
+    def secret(self, thumbprint: bytes) -> bytes | None:
+        """Return the 32 bytes provisioned on the device, or None if this registry does not hold them."""
+        row = self._database.execute("SELECT secret FROM secrets WHERE thumbprint = ?", (thumbprint,)).fetchone()
+        return row[0] if row else None
+
+    def _refresh(self) -> None:
+        (version,) = self._database.execute("PRAGMA data_version").fetchone()
+        if version != self._version:
+            rows = self._database.execute("SELECT thumbprint, name, enrolled_us, revoked_us FROM devices")
+            self._devices = {row[0]: Device(*row) for row in rows}
+            self._version = version
+        self._checked = time.monotonic()
+
+    # ------------------------------------------------------------ changing
+
+    def enrol(self, thumbprint: bytes, name: str, *, secret: bytes | None = None, now_us: int | None = None) -> Device:
+        """Trust a device from now on; again with another name or secret, it gets those.
+
+        Raises `UsageError` for a name already taken, a device once revoked, or a thumbprint or secret of another size.
+        """
+        if len(thumbprint) != spec.THUMBPRINT_SIZE:
+            raise UsageError(f"a thumbprint has {spec.THUMBPRINT_SIZE} bytes")
+        if secret is not None and len(secret) != spec.SECRET_SIZE:
+            raise UsageError(f"a secret has {spec.SECRET_SIZE} bytes")
+        if not name.isprintable() or not name.strip() or len(name.encode()) > spec.Limit.MAX_TEXT:
+            raise UsageError(f"a name is 1 to {spec.Limit.MAX_TEXT} bytes of printable text")
+        with database.transaction(self._database):
+            rows = self._database.execute(
+                "SELECT thumbprint, revoked_us FROM devices WHERE thumbprint = ? OR name = ? AND revoked_us IS NULL",
+                (thumbprint, name),
+            ).fetchall()
+            if any(found != thumbprint for found, _ in rows):
+                raise UsageError(f"another device is enrolled as {name}", advice="give this one another name")
+            if any(revoked is not None for _, revoked in rows):
+                raise UsageError("this device was revoked", advice="give it a new key and enrol that one")
+            self._database.execute(
+                "INSERT INTO devices VALUES (?, ?, ?, NULL) ON CONFLICT DO UPDATE SET name = excluded.name",
+                (thumbprint, name, _now(now_us)),
+            )
+            if secret is not None:
+                self._database.execute("INSERT OR REPLACE INTO secrets VALUES (?, ?)", (thumbprint, secret))
+        return self._changed(thumbprint)
+
+    def revoke(self, thumbprint: bytes, *, now_us: int | None = None) -> Device:
+        """Withdraw trust for good and forget the secret; revoking again changes nothing.
+
+        Raises `UsageError` for a device that was never enrolled.
+        """
+        with database.transaction(self._database):
+            self._database.execute(
+                "UPDATE devices SET revoked_us = ? WHERE thumbprint = ? AND revoked_us IS NULL",
+                (_now(now_us), thumbprint),
+            )
+            self._database.execute("DELETE FROM secrets WHERE thumbprint = ?", (thumbprint,))
+        return self._changed(thumbprint)
+
+    def _changed(self, thumbprint: bytes) -> Device:
+        self._version = -1  # the pragma counts the changes of others only
+        self._refresh()
+        device = self._devices.get(thumbprint)
+        if device is None:
+            raise UsageError("this device was never enrolled")
+        return device
+
+
+def _now(given: int | None) -> int:
+    return time.time_ns() // 1000 if given is None else given
