@@ -195,7 +195,11 @@ RESULT_NOT_ALLOWED = const(10)
 RECORD_FRAME = const(1)
 RECORD_DESCRIPTOR = const(2)
 RECORD_ACK = const(3)
+RECORD_STATE = const(4)
+RECORD_DROP = const(5)
+RECORD_COPY = const(6)
 RECORD_ERASED = const(255)
+RECORDFLAG_DECLARES = const(1)
 
 # name: (MDC code, UCUM unit)
 SIGNALS = {
@@ -293,6 +297,32 @@ def pack_ack_body(buf, pos, first, last):
 
 def unpack_ack_body(buf, pos):
     return unpack_from("<LL", buf, pos)
+
+
+STATE_BODY_SIZE = const(20)
+
+
+def pack_state_body(buf, pos, boot, prev):
+    if not (0 <= boot <= 0xffffffff and len(prev) == 16):
+        raise ValueError("state_body")
+    pack_into("<L16s", buf, pos, boot, prev)
+
+
+def unpack_state_body(buf, pos):
+    return unpack_from("<L16s", buf, pos)
+
+
+DROP_BODY_SIZE = const(40)
+
+
+def pack_drop_body(buf, pos, first, last, prev, digest):
+    if not (0 <= first <= 0xffffffff and 0 <= last <= 0xffffffff and len(prev) == 16 and len(digest) == 16):
+        raise ValueError("drop_body")
+    pack_into("<LL16s16s", buf, pos, first, last, prev, digest)
+
+
+def unpack_drop_body(buf, pos):
+    return unpack_from("<LL16s16s", buf, pos)
 
 
 def put_varint(buf, pos, n):

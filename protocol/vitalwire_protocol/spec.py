@@ -425,17 +425,26 @@ RECORD_ALIGN = 4
 class Record(IntEnum):
     """What a journal record holds; ERASED is what flash reads after an erase."""
 
-    FRAME = 1
-    DESCRIPTOR = 2
-    ACK = 3
+    FRAME = 1  # a frame that is no descriptor
+    DESCRIPTOR = 2  # a descriptor frame
+    ACK = 3  # ranges of frames that are durable elsewhere
+    STATE = 4  # the counters; `seq` is the first number that no frame has had
+    DROP = 5  # the range of a `DROPPED` event still to be made, written before its frames are erased
+    COPY = 6  # a descriptor frame, carried forward because its sector is reclaimed
     ERASED = 0xFF
+
+
+class RecordFlag(IntEnum):
+    """Bits of a record's flags."""
+
+    DECLARES = 1  # this frame holds the event for the `DROP` recorded before it
 
 
 SectorHeader = c.Struct(
     "magic" / c.Int32ul,
     "number" / c.Int32ul,  # counts sectors ever opened, so the ring's order is known at mount
     "boot" / c.Int32ul,
-    "acked" / c.Int32ul,  # every frame up to this seq is durable elsewhere
+    "acked" / c.Int32ul,  # every frame up to this seq is durable elsewhere or given up
     "crc" / c.Int32ul,  # CRC-32 of what stands before it
 )
 RecordHeader = c.Struct(
@@ -445,7 +454,17 @@ RecordHeader = c.Struct(
     "seq" / c.Int32ul,
     "crc" / c.Int32ul,  # CRC-32 of what stands before it and of the body
 )
-AckBody = c.Struct("first" / c.Int32ul, "last" / c.Int32ul)
+AckBody = c.Struct("first" / c.Int32ul, "last" / c.Int32ul)  # one or several
+StateBody = c.Struct(
+    "boot" / c.Int32ul,
+    "prev" / c.Bytes(PREV_SIZE),  # of the digest of the last durable frame
+)
+DropBody = c.Struct(
+    "first" / c.Int32ul,
+    "last" / c.Int32ul,
+    "prev" / c.Bytes(PREV_SIZE),  # of the first
+    "digest" / c.Bytes(PREV_SIZE),  # of the last
+)
 
 # ---------------------------------------------------------------- captures (CBOR sequence, RFC 8742)
 

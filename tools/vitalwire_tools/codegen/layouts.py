@@ -15,8 +15,11 @@ def fields(struct: Any) -> list[tuple[str, str]]:
     found = []
     for renamed in struct.subcons:
         field = renamed.subcon
+        if isinstance(field, c.Bytes) and isinstance(field.length, int):
+            found.append((renamed.name, f"{field.length}s"))
+            continue
         if not isinstance(field, c.FormatField) or field.fmtstr[0] != "<" or field.fmtstr[1] not in MAXIMA:
-            raise TypeError(f"{renamed.name}: only unsigned little-endian integers can be packed on the device")
+            raise TypeError(f"{renamed.name}: only unsigned little-endian integers and byte strings can be packed")
         found.append((renamed.name, field.fmtstr[1]))
     return found
 

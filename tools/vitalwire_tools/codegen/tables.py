@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import re
+import struct
 from collections.abc import Callable, Iterable
 from enum import IntEnum
 from typing import Any
 
 from vitalwire_protocol import spec
 
-from .layouts import MAXIMA, fields
+from .layouts import fields
 
 MARKER = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -36,13 +37,12 @@ def _enum(enum: type[IntEnum]) -> str:
     return _table(("name", "value"), ((f"`{name}`", m.value) for name, m in members))
 
 
-def _struct(name: str, struct: Any) -> str:
-    size = {"B": 1, "H": 2, "L": 4, "Q": 8}
-    assert set(size) == set(MAXIMA)
+def _struct(name: str, layout: Any) -> str:
     offset, rows = 0, []
-    for field, letter in fields(struct):
-        rows.append((offset, size[letter], f"`{field}`"))
-        offset += size[letter]
+    for field, letter in fields(layout):
+        size = struct.calcsize(f"<{letter}")
+        rows.append((offset, size, f"`{field}`"))
+        offset += size
     return f"{name}, {offset} bytes:\n\n" + _table(("offset", "bytes", "field"), rows)
 
 
@@ -68,6 +68,8 @@ SPECIAL: dict[str, Callable[[], str]] = {
             _struct("Sector header", spec.SectorHeader),
             _struct("Record header", spec.RecordHeader),
             _struct("Body of an `ACK` record", spec.AckBody),
+            _struct("Body of a `STATE` record", spec.StateBody),
+            _struct("Body of a `DROP` record", spec.DropBody),
         )
     ),
 }

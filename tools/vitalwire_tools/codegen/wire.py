@@ -33,6 +33,7 @@ DEVICE_ENUMS: tuple[tuple[type[IntEnum], str], ...] = (
     (spec.CommandKey, "COMMANDKEY_"),
     (spec.Result, "RESULT_"),
     (spec.Record, "RECORD_"),
+    (spec.RecordFlag, "RECORDFLAG_"),
 )
 DEVICE_VALUES = (
     "VERSION", "KTY_EC2", "CRV_P256", "SIGNATURE_SIZE", "MAC_SIZE", "AAD_FRAME", "AAD_COMMAND", "AAD_REPLY",
@@ -48,6 +49,8 @@ DEVICE_STRUCTS = {
     "sector_header": spec.SectorHeader,
     "record_header": spec.RecordHeader,
     "ack_body": spec.AckBody,
+    "state_body": spec.StateBody,
+    "drop_body": spec.DropBody,
 }
 
 HEAD = """\
@@ -80,7 +83,10 @@ def _packer(name: str, struct: object) -> str:
     parts = fields(struct)
     names = [n for n, _ in parts]
     form = struct_format(struct)
-    checks = " and ".join(f"0 <= {n} <= {hex(MAXIMA[letter])}" for n, letter in parts)
+    checks = " and ".join(
+        f"0 <= {n} <= {hex(MAXIMA[letter])}" if letter in MAXIMA else f"len({n}) == {letter[:-1]}"
+        for n, letter in parts
+    )
     return (
         f"\n\n{name.upper()}_SIZE = const({struct.sizeof()})\n\n\n"  # type: ignore[attr-defined]
         f"def pack_{name}(buf, pos, {', '.join(names)}):\n"
