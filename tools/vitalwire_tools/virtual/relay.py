@@ -1,7 +1,7 @@
 """Joins a board's terminal with what its user opens: a pty of its own, or one TCP client when listening.
 
-Bytes are never dropped: whoever does not read stops the sender, as a full buffer does on a chip. The board's side may be
-exchanged at any time (reset, power cut); the user's side stays open.
+Bytes are never dropped: whoever does not read stops the sender, as a full buffer does on a chip. The board's side may
+be exchanged at any time (reset, power cut); the user's side stays open.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CHUNK = 4096
 
 
 class Relay:
-    """Moves bytes between `board` (a file descriptor or None) and the user's pty or TCP client; `turn()` does one round."""
+    """Moves bytes between the board (a file descriptor or None) and its user; `turn()` does one round."""
 
     def __init__(self, listen: tuple[str, int] | None = None) -> None:
         """Open the user's side; OSError if the address cannot be bound."""

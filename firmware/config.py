@@ -1,0 +1,57 @@
+# This board's settings and keys, from the file system. A setting out of its bounds is refused with its name; keys are
+# never shown, logged or sent.
+import json
+
+# name: (default, smallest, largest), or (default, allowed...) for text, or a boolean
+_SETTINGS = {
+    "device": ("vitalwire", None),
+    "frame_ms": (2000, 250, 8000),
+    "status_s": (60, 1, 3600),
+    "window": (8, 1, 32),
+    "when_full": ("drop", ("drop", "stop")),
+    "repl": (True,),
+    "hedge": (True,),
+}
+
+
+class Config:
+    # `key`: the P-256 scalar, `secret`: the controller's; 32 bytes, or None where not provisioned.
+    def __init__(self, root):
+        self.refused = None  # name of the first setting that was not taken
+        try:
+            with open(root + "/config.json") as f:
+                given = json.load(f)
+            if not isinstance(given, dict):
+                raise ValueError
+        except OSError:
+            given = {}
+        except ValueError:
+            given = {}
+            self.refused = "config.json"
+        for name, rule in _SETTINGS.items():
+            value = given.get(name, rule[0])
+            if not _fits(value, rule):
+                self.refused = self.refused or name
+                value = rule[0]
+            setattr(self, name, value)
+        self.key = _secret(root + "/key")
+        self.secret = _secret(root + "/secret")
+
+
+def _fits(value, rule):
+    if type(value) is not type(rule[0]):
+        return False
+    if len(rule) == 3:
+        return rule[1] <= value <= rule[2]
+    if len(rule) == 2:
+        return value in rule[1] if rule[1] else 0 < len(value.encode()) <= 64
+    return True
+
+
+def _secret(path):
+    try:
+        with open(path, "rb") as f:
+            value = f.read(33)
+    except OSError:
+        return None
+    return value if len(value) == 32 else None

@@ -1,0 +1,236 @@
+"""One virtual board in this process: its chips in a thread, its MicroPython as a child, its terminal in `run()`.
+
+Flash stays in `flash.bin` of the board's folder over resets and power cuts, as on a chip; everything else is made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pty
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import tty
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..codegen import board as boards
+from ..compile import compile_firmware
+from ..folders import BOARDS
+from ..provision import Identity, filesystem_image, new_identity
+from .hardware import Hardware, environment, load_signals
+from .relay import Relay
+
+FLASH, ABOUT = "flash.bin", "board.json"
+EXIT = 64  # a board process that resets ends with this plus the cause (firmware/hal/virtual.py)
+RAW_REPL = b"raw REPL; CTRL-B to exit\r\n"
+OFF_US = 1_000_000  # how long a power cut lasts for the chips
+Say = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run a board; `speed` is virtual per real time (0: as fast as can be), `cpu` names a cost table."""
+
+    folder: Path
+    speed: float = 1.0
+    cpu: str = ""
+    heap: int = 128 * 1024
+    seed: int = 0
+    listen: tuple[str, int] | None = None
+    faults: tuple[Mapping[str, Any], ...] = ()
+    extra: Mapping[str, str] = field(default_factory=dict)  # further VITALWIRE_* settings, for tests
+
+
+def board_file() -> boards.Board:
+    """Return the virtual board's description."""
+    return boards.load(BOARDS / "virtual" / "board.toml")
+
+
+def create(folder: Path, device: str = "virtual", settings: Mapping[str, object] | None = None) -> Identity:
+    """Make a new board's flash, with a new identity; FileExistsError if the folder already holds one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / FLASH).exists():
+        raise FileExistsError(folder / FLASH)
+    board, identity = board_file(), new_identity(device)
+    offset, size = board.partitions["fs"]
+    flash = bytearray(b"\xff") * board.flash
+    flash[offset : offset + size] = filesystem_image(identity, dict(settings or {}), size)
+    (folder / ABOUT).write_text(json.dumps({"device": device, "public_key": identity.public_key.hex()}))
+    (folder / FLASH).write_bytes(flash)
+    os.chmod(folder / FLASH, 0o600)
+    return identity
+
+
+class Machine:
+    """A board that can be powered, cut, reset and asked what its chips played; `say` hears what happens to it."""
+
+    def __init__(self, options: Options, say: Say) -> None:
+        """Prepare a board whose flash `create` made; OSError if there is none or the address cannot be bound."""
+        self.options = options
+        self.say = say
+        self.about = json.loads((options.folder / ABOUT).read_text())
+        self._board = board_file()
+        self._hardware = Hardware(
+            self._board,
+            load_signals(BOARDS / "virtual" / "signals"),
+            options.faults,
+            seed=options.seed,
+            cpu=options.cpu,
+        )
+        self._code = compile_firmware(options.folder / "firmware", "x64", {"board.py": boards.render(self._board)})
+        self._relay = Relay(options.listen)
+        self._orders: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._serving: threading.Thread | None = None
+        self._terminal = -1
+        self._raw = False
+        self._running = True
+
+    @property
+    def port(self) -> str:
+        """The path of the board's serial port."""
+        return self._relay.path
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Where the board listens on TCP, if it does."""
+        return self._relay.address
+
+    def order(self, order: dict[str, Any]) -> None:
+        """Queue an order from any thread: {"do": "on" | "cut" | "reset" | "save" | "stop", ...}."""
+        self._orders.put(order)
+        self._relay.wake()
+
+    def run(self) -> None:
+        """Power the board and serve its terminal until it is ordered to stop."""
+        self._boot(cause=1)
+        try:
+            while self._running:
+                self._observe(self._relay.turn(0.1))
+                if self._process and self._process.poll() is not None:
+                    self._ended()
+                while not self._orders.empty():
+                    self._obey(self._orders.get())
+        finally:
+            self._cut()
+            self._relay.close()
+
+    def _boot(self, cause: int, repl: bool = False) -> None:
+        ours, theirs = socket.socketpair()
+        self._serving = threading.Thread(target=self._hardware.serve, args=(ours,), daemon=True)
+        self._serving.start()
+        self._terminal, slave = pty.openpty()
+        tty.setraw(slave)
+        settings = environment(
+            self._board,
+            fd=theirs.fileno(),
+            flash=self.options.folder / FLASH,
+            speed=self.options.speed,
+            cpu=self.options.cpu,
+            cause=cause,
+            unique_id=hashlib.sha256(self.about["public_key"].encode()).digest()[:6],
+        )
+        extra = {f"VITALWIRE_{name}": value for name, value in self.options.extra.items()}
+        command = [sys.executable, "-m", "micropython_unix", "-X", f"heapsize={self.options.heap}"]
+        command += ["-i", "-c", ""] if repl else ["-c", "import main"]
+        self._process = subprocess.Popen(
+            command,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            pass_fds=(theirs.fileno(),),
+            cwd=self.options.folder,
+            start_new_session=True,
+            env={**os.environ, **settings, **extra, "MICROPYPATH": f"{self._code}:.frozen"},
+        )
+        os.close(slave)
+        theirs.close()
+        self._raw = False
+        self._relay.attach(self._terminal)
+        self.say({"event": "boot", "cause": cause})
+
+    def _cut(self) -> None:
+        """End the board process at once, wherever it is."""
+        if self._process:
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+        if self._terminal >= 0:
+            self._relay.attach(None)
+            os.close(self._terminal)
+            self._terminal = -1
+        if self._serving:
+            self._serving.join()
+            self._serving = None
+
+    def _observe(self, seen: bytes) -> None:
+        if RAW_REPL in seen:
+            self._raw = True
+        elif b">>> " in seen:
+            self._raw = False
+
+    def _ended(self) -> None:
+        """The board process ended by itself: a reset, a soft reset out of the REPL, a cut in its flash, or a bug."""
+        assert self._process
+        code, raw = self._process.returncode, self._raw
+        self._drain()
+        self._cut()
+        if EXIT < code < EXIT + 16:
+            self._hardware.pass_time(50_000)
+            self._boot(cause=code - EXIT)
+        elif code == 0 and raw:
+            self._soft_reset()
+        elif code == 0:
+            self._relay.to_user(b"MPY: soft reboot\r\n")
+            self._boot(cause=5)
+        else:
+            self.say({"event": "dead", "code": code})
+
+    def _drain(self) -> None:
+        for _ in range(64):
+            if not self._relay.turn(0.0):
+                return
+
+    def _soft_reset(self) -> None:
+        """Ctrl-D in the raw REPL: a new interpreter, again in the raw REPL, as on a chip."""
+        self._boot(cause=5, repl=True)
+        self._relay.attach(None)
+        os.set_blocking(self._terminal, True)
+        self._read_until(b">>> ")
+        os.write(self._terminal, b"\x01")
+        self._read_until(RAW_REPL + b">")
+        self._raw = True
+        self._relay.to_user(b"soft reboot\r\n" + RAW_REPL + b">")
+        self._relay.attach(self._terminal)
+
+    def _read_until(self, end: bytes) -> None:
+        seen, limit = b"", time.monotonic() + 5
+        while end not in seen and time.monotonic() < limit:
+            seen += os.read(self._terminal, 4096)
+
+    def _obey(self, order: dict[str, Any]) -> None:
+        do = order["do"]
+        if do == "cut":
+            self._cut()
+            self._hardware.power_cycle(OFF_US)
+        elif do == "on" and not self._process:
+            self._boot(cause=1)
+        elif do == "reset":
+            self._cut()
+            self._hardware.pass_time(50_000)
+            self._boot(cause=2)
+        elif do == "save":
+            self._hardware.save(Path(order["path"]))
+        elif do == "stop":
+            self._running = False
+        self.say({"event": "done", "do": do, "refused": list(self._hardware.refused)})
