@@ -26,9 +26,10 @@ class Batch:
         end = np.cumsum(sizes) * 8
         self.columns = {name: np.asarray(values, dtype=np.int64) for name, values in columns.items()}
         self.columns |= {"index": np.arange(len(bodies)), "start": end - sizes * 8, "end": end}
-        self.bits = np.unpackbits(np.frombuffer(data, np.uint8))
+        bits = np.unpackbits(np.frombuffer(data + b"\x80", np.uint8))
+        self.ones = np.flatnonzero(bits.view(np.bool_))  # where the one bits are; the last stands behind the end
         padded = data + bytes(WINDOW // 8)
-        self._windows = np.ndarray((len(data) + 1,), ">u8", padded, strides=(1,))
+        self._windows = np.ndarray((len(data) + 1,), ">u8", padded, strides=(1,)).astype(np.uint64)
 
     def __getitem__(self, name: str) -> Int:
         return self.columns[name]
@@ -41,10 +42,11 @@ class Batch:
 
     def field(self, at: Int, width: Int | int) -> Int:
         """Return the unsigned numbers of `width` bits at the bit positions `at`; beyond the end there are zeros."""
-        at = np.minimum(at, (len(self._windows) - 1) * 8)
-        seen = self._windows[at >> 3].astype(np.uint64) << (at & 7).astype(np.uint64)
-        unused = np.broadcast_to(WINDOW - np.asarray(width), at.shape).astype(np.uint64)
-        return (seen >> np.minimum(unused, 63) >> (unused == WINDOW)).astype(np.int64)
+        seen = self._windows.take(at >> 3, mode="clip")
+        seen <<= (at & 7).view(np.uint64)
+        seen >>= 1
+        seen >>= np.asarray(WINDOW - 1 - width).view(np.uint64)
+        return seen.view(np.int64)
 
     def signed(self, at: Int, width: Int | int) -> Int:
         """Return the two's complement numbers of `width` bits, at least one, at the bit positions `at`."""
@@ -55,7 +57,7 @@ class Batch:
         """Return where `at` is less than a byte before the body's end, with only zero bits between."""
         left = self["end"] - at
         fits = (left >= 0) & (left < 8)
-        return fits & (self.field(at, np.where(fits, left, 0)) == 0)
+        return fits & (self.field(at, np.where(fits, left, 0)) == 0)  # width 0 reads as 0
 
     def refuse(self, bad: Mask, reason: str, message: str) -> None:
         """Take the blocks of a mask out of the batch."""

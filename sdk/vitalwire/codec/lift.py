@@ -37,15 +37,16 @@ def rebuild(batch: Batch, residuals: Samples, count: int) -> None:
 
 @lru_cache(maxsize=256)
 def _places(count: int, levels: int) -> Int:
-    """Return where the first sample and the residuals belong: the thinnest sequence, then level by level."""
+    """Return which residual belongs to each sample: those of the thinnest sequence come first, then level by level."""
     thin = np.arange(0, count, 1 << levels)
-    return np.concatenate([thin, *(np.arange(1 << level, count, 2 << level) for level in reversed(range(levels)))])
+    order = np.concatenate([thin, *(np.arange(1 << level, count, 2 << level) for level in reversed(range(levels)))])
+    return np.argsort(order) - 1  # the first sample has none
 
 
 def _outside(values: NDArray[np.signedinteger], width: Int) -> Mask:
     """Return the rows that have a value beyond `width` signed bits."""
-    limit = (np.left_shift(1, width - 1))[:, None]
-    outside: Mask = ((values < -limit) | (values >= limit)).any(axis=1)
+    limit = np.left_shift(1, width - 1)
+    outside: Mask = (values.max(axis=1) >= limit) | (values.min(axis=1) < -limit)
     return outside
 
 
@@ -54,12 +55,10 @@ def _thin(batch: Batch, residuals: Samples, count: int) -> tuple[Samples, Mask]:
     x = np.empty((len(batch), count), np.int32)
     bad = np.zeros(len(batch), np.bool_)
     width = batch["bits"] - batch["shift"] + batch["sum"]
-    given = np.empty((len(batch), count), np.int32)
-    given[:, 0] = batch["first"] << batch["sum"]
-    given[:, 1:] = residuals[batch["offset"][:, None] + np.arange(count - 1)]
     for levels in np.unique(batch["levels"]):
         rows = np.flatnonzero(batch["levels"] == levels)
-        x[np.ix_(rows, _places(count, int(levels)))] = given[rows]
+        x[rows] = residuals.take(batch["offset"][rows, None] + _places(count, int(levels)), mode="wrap")
+        x[rows, 0] = (batch["first"] << batch["sum"])[rows]
         thin = x[rows, :: 1 << levels].astype(np.int64)
         order = batch["order"][rows]
         for k in reversed(range(int(order.max()))):
@@ -82,7 +81,7 @@ def _refine(batch: Batch, x: Samples, bad: Mask, level: int) -> None:
     kernel = batch["kernels"][rows] >> spec.LIFT_KERNEL_BITS * level & (1 << spec.LIFT_KERNEL_BITS) - 1
     even, odd = x[rows, :: 2 << level], x[rows, 1 << level :: 2 << level]
     n = odd.shape[1]
-    e = np.pad(even, ((0, 0), (TAPS - 1, TAPS)), mode="edge")
+    e = np.concatenate([np.repeat(even[:, :1], TAPS - 1, 1), even, np.repeat(even[:, -1:], TAPS, 1)], 1)
     weights = WEIGHTS[kernel]
     total = np.full_like(odd, HALF)
     for j in range(TAPS):

@@ -32,11 +32,10 @@ def read(batch: Batch) -> Samples:
     lengths = _groups(batch)
     unit = spec.LIFT_UNIT << batch["size"]
     cuts = -(-lengths // unit[:, None])
-    ones = np.append(np.flatnonzero(batch.bits), len(batch.bits))  # the last one is none
     batch["cuts"] = cuts.sum(axis=1)
-    batch["one"] = np.searchsorted(ones, batch["plane"])
-    batch["stop"] = np.searchsorted(ones, batch["end"])
-    return _residuals(batch, ones, lengths, unit, cuts)
+    batch["one"] = np.searchsorted(batch.ones, batch["plane"])
+    batch["stop"] = np.searchsorted(batch.ones, batch["end"])
+    return _residuals(batch, lengths, unit, cuts)
 
 
 def _head(batch: Batch) -> None:
@@ -75,8 +74,9 @@ def _groups(batch: Batch) -> Int:
     return lengths
 
 
-def _residuals(batch: Batch, ones: Int, lengths: Int, unit: Int, cuts: Int) -> Samples:
+def _residuals(batch: Batch, lengths: Int, unit: Int, cuts: Int) -> Samples:
     """Read parameters and residuals. A block found bad on the way reads on as zeros and is refused at the end."""
+    ones = batch.ones
     bad = batch["stop"] - batch["one"] < batch["cuts"] - 1
     # Sub-blocks of all blocks in a row: their block, how many there are before it in the block, their length.
     number = np.where(bad, 1, batch["cuts"])
@@ -101,28 +101,40 @@ def _residuals(batch: Batch, ones: Int, lengths: Int, unit: Int, cuts: Int) -> S
 
     # Quotients by the gaps between the ones that follow, remainders from where the last of these was.
     held = np.where(parameter > 0, length, 0)
-    k = np.repeat(np.maximum(parameter - 1, 0), held)
+    width = np.maximum(parameter - 1, 0)
     coded = np.add.reduceat(held, first)
+    some = coded > 0
     begin = np.cumsum(coded) - coded
     skip = batch["one"] + number - 1
-    which = np.arange(len(k)) + np.repeat(skip - begin, coded)
     before = np.where(number > 1, ones[skip - 1], batch["plane"] - 1)
-    at = ones[which]
-    last = ones[which - 1]
-    last[begin[coded > 0]] = before[coded > 0]
-    tail = np.where(coded > 0, ones[skip + coded - 1], before) + 1
-    past = np.cumsum(k) - k
-    stored = np.add.reduceat(np.where(parameter > 0, length * (parameter - 1), 0), first)
-    offset = np.cumsum(stored) - stored
-    z = at - last - 1 << k | batch.field(past + np.repeat(tail - offset, coded), k)
+    tail = np.where(some, ones[skip + coded - 1], before) + 1
+    at = np.arange(int(coded.sum()))
+    at += np.repeat(skip - begin, coded)
+    at = ones.take(at)
+    z = np.empty_like(at)
+    np.subtract(at[1:], at[:-1], out=z[1:])
+    z[begin[some]] = at[begin[some]] - before[some]
+    z -= 1
+    k = np.repeat(width, held)
+    stored = np.add.reduceat(held * width, first)
+    np.cumsum(k, out=at)
+    at -= k
+    at += np.repeat(tail - np.cumsum(stored) + stored, coded)
+    z <<= k
+    z |= batch.field(at, k)
     bad |= ~batch.filled(tail + stored)
-    large = z >> spec.LIFT_MAX_RESIDUAL_BITS > 0
+    large = z >= 1 << spec.LIFT_MAX_RESIDUAL_BITS
     if large.any():
         bad[np.repeat(np.arange(len(batch)), coded)[large]] = True
         z[large] = 0
 
-    residuals = np.zeros(int(length.sum()), np.int32)
-    residuals[np.repeat(parameter > 0, length)] = (z >> 1) ^ -(z & 1)
+    signed = z.astype(np.int32)
+    signed >>= 1
+    signed ^= -(z & 1).astype(np.int32)
+    residuals = signed
+    if len(signed) < length.sum():
+        residuals = np.zeros(int(length.sum()), np.int32)
+        residuals[np.repeat(parameter > 0, length)] = signed
     lengths = np.add.reduceat(length, first)
     batch["offset"] = np.cumsum(lengths) - lengths
     batch.refuse(bad, "block-body", "planes that do not fit its samples")
