@@ -65,7 +65,8 @@ def pairs(xs, ys, blind):
 
 
 def horner(xs, ys, blind):
-    # The sum of 2^i * (xs[i], ys[i]), extended Jacobian, from a representative that blind picks. 19 products a row.
+    # The sum of 2^i * (xs[i], ys[i]), from the representative of the top point that blind picks. A row doubles and
+    # adds: EFD g1p/shortw/xyzz dbl-2008-s-1 and madd-2008-s, 19 products and 17 reductions.
     p = P
     i = len(xs) - 1
     v = blind * blind % p
@@ -92,14 +93,14 @@ def horner(xs, ys, blind):
         y = (a * (b - x) - u * y) % p
         v = v * g % p
         w = w * u % p
-        yield 20
+        yield 21
     return x, y, v, w
 
 
 def multiply(k, blind):
-    # k * G, extended Jacobian, for 0 < k < N. A comb of signed digits without zeros, so that the operations do not
-    # depend on k. Equal or opposite points never meet, but for one k and its negative, which fail: the reason, and both
-    # scalars, are in tests/firmware/test_p256.py.
+    # k * G, extended Jacobian, for 0 < k < N, by a comb of signed digits without zeros (codegen/p256_table.py): the
+    # operations do not depend on k. Equal or opposite points never meet, but for one k and its negative, which fail:
+    # the reason, and both scalars, are in tests/firmware/test_p256.py.
     p = P
     odd = k & 1
     k = (N - k, k)[odd]

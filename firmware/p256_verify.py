@@ -16,8 +16,8 @@ def _odd(u, y):
 
 
 def verify(public, digest, signature):
-    # public is (x, y). The sum u1 * G + u2 * Q takes one addition of a digit's +-G +- Q per bit. horner() fails, and
-    # with it the verification, where equal points meet, which only a signer who works for it achieves: never a forger.
+    # public is (x, y). u1 * G + u2 * Q takes one addition of +-G +-Q a bit. Only who knows the secret can pick factors
+    # that make equal points meet; horner() then gives zeros, so v = 0 is refused.
     p = P
     x, y = public
     r = int.from_bytes(signature[:32], "big")

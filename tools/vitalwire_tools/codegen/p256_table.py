@@ -4,8 +4,8 @@ Entry `j` of block `b` (64 bytes, x then y, big-endian) is the affine point
 
     2^(b * ROWS) * (2^(5 * SPACING) + sum over t < 5 of (+1 if bit t of j else -1) * 2^(t * SPACING)) * G
 
-the signed comb of Hamburg, "Fast and compact elliptic-curve cryptography" (IACR ePrint 2012/309), section 3.3. The points
-come from OpenSSL (`cryptography`), so that the table does not depend on the code it serves.
+the signed multi-comb of Hamburg, "Fast and compact elliptic-curve cryptography" (IACR ePrint 2012/309), section 3.3.
+The points come from OpenSSL (`cryptography`), so that the table does not depend on the code it serves.
 """
 
 from __future__ import annotations
