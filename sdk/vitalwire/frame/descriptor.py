@@ -89,15 +89,15 @@ def _agree(channels: tuple[Channel, ...]) -> tuple[Channel, ...]:
         raise FrameError("a channel's ID is not its place in CHANNELS", reason="channels")
     if len({channel.name for channel in channels}) != len(channels):
         raise FrameError("two channels have the same NAME", reason="channels")
-    rates: dict[int, Fraction] = {}
+    rates: list[Fraction | None] = []
     last: int | None = None
     for channel in channels:
-        if channel.stream is not None and channel.rate is not None:
-            if channel.stream != last and channel.stream in rates:
-                raise FrameError(f"the channels of stream {channel.stream} do not stand together", reason="channels")
-            if rates.setdefault(channel.stream, channel.rate) != channel.rate:
+        if channel.stream is not None and channel.stream == last:
+            if channel.rate != rates[-1]:
                 raise FrameError(f"the channels of stream {channel.stream} differ in RATE", reason="channels")
+        elif channel.stream is not None:
+            if channel.stream != len(rates):
+                raise FrameError("streams are not numbered in order, or a stream is in two places", reason="channels")
+            rates.append(channel.rate)
         last = channel.stream
-    if set(rates) != set(range(len(rates))):
-        raise FrameError("the streams are not numbered from 0 without gaps", reason="channels")
     return channels

@@ -18,9 +18,9 @@ from vitalwire.messages import Descriptor, Event, Frame, MarkRun, Scalar
 from vitalwire_protocol import spec
 from vitalwire_protocol.spec import EventKey, Key, Kind, Limit
 
-INT64 = (-(1 << 63), (1 << 63) - 1)
 UINT63 = (0, (1 << 63) - 1)
 UINT64 = (0, (1 << 64) - 1)
+_HALF_COUNTS = 1 << Limit.MAX_BITS - 1
 
 _COMMON = frozenset(map(int, (Key.KIND, Key.BOOT, Key.SEQ, Key.PREV, Key.TICKS, Key.UTC, Key.UTC_ACCURACY)))
 _DESCRIBED = _COMMON | {int(Key.DESCRIPTOR)}
@@ -146,14 +146,14 @@ def _read_scalars(entries: list[Any], origin: int) -> tuple[Scalar, ...]:
     scalars: list[Scalar] = []
     for entry in entries:
         channel, ticks, counts = _numbers(entry, 3, "a scalar")
-        if not (0 <= channel < Limit.MAX_CHANNELS and _is_int64(origin + ticks) and _is_int64(counts)):
+        if not (0 <= channel < Limit.MAX_CHANNELS and _is_ticks(origin + ticks) and -_HALF_COUNTS <= counts < _HALF_COUNTS):
             raise FrameError("a scalar out of bounds", reason="range")
         scalars.append(Scalar(channel, origin + ticks, counts))
     return tuple(scalars)
 
 
-def _is_int64(number: int) -> bool:
-    return INT64[0] <= number <= INT64[1]
+def _is_ticks(number: int) -> bool:
+    return UINT63[0] <= number <= UINT63[1]
 
 
 def _read_events(entries: list[Any], origin: int) -> tuple[Event, ...]:
@@ -162,7 +162,7 @@ def _read_events(entries: list[Any], origin: int) -> tuple[Event, ...]:
         if type(entry) is not list or len(entry) != 3 or type(entry[2]) is not dict:
             raise FrameError("an event is an array of code, ticks and a map", reason="type")
         code, ticks = _numbers(entry[:2], 2, "code and ticks of an event")
-        if not (1 <= code <= 255 and ticks <= 0 and _is_int64(origin + ticks)):
+        if not (1 <= code <= 255 and ticks <= 0 and _is_ticks(origin + ticks)):
             raise FrameError("an event's code or ticks out of bounds", reason="range")
         details: dict[int, Any] = entry[2]
         for key in details.keys() & _DETAILS.keys():
