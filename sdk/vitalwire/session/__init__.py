@@ -1,0 +1,43 @@
+"""The session: which frames are to be believed, in which order, what is missing, and what may be acknowledged."""
+
+from vitalwire.session.limits import Limits
+from vitalwire.session.outcomes import (
+    Burned,
+    ChainBreak,
+    Dropped,
+    Duplicate,
+    Gap,
+    GapClosed,
+    GapForgotten,
+    Held,
+    NeedDescriptor,
+    Outcome,
+    Quarantined,
+    Reason,
+    Refused,
+    SecurityEvent,
+    Verified,
+)
+from vitalwire.session.replay_state import ReplayState
+from vitalwire.session.session import Session
+
+__all__ = [
+    "Burned",
+    "ChainBreak",
+    "Dropped",
+    "Duplicate",
+    "Gap",
+    "GapClosed",
+    "GapForgotten",
+    "Held",
+    "Limits",
+    "NeedDescriptor",
+    "Outcome",
+    "Quarantined",
+    "Reason",
+    "Refused",
+    "ReplayState",
+    "SecurityEvent",
+    "Session",
+    "Verified",
+]

@@ -1,0 +1,308 @@
+"""The session: frames in, conclusions out, in the order of SPEC section 8. Sans-IO and without a clock of its own.
+
+One session serves many devices and links. It decides trust (form, enrolment, signature, revocation) and leaves order,
+chain and durable state to the files beside it. What a peer can do ends in an outcome, never in an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from vitalwire.crypto import PublicKey, load_public_key, verify_sign1
+from vitalwire.errors import InputError, SignatureError
+from vitalwire.frame import parse
+from vitalwire.messages import Descriptor, Frame
+from vitalwire.registry import Device, Registry
+from vitalwire.session.chain import State, link_of
+from vitalwire.session.limits import Limits
+from vitalwire.session.outcomes import (
+    Duplicate,
+    Held,
+    NeedDescriptor,
+    Outcome,
+    Quarantined,
+    Reason,
+    Refused,
+    SecurityEvent,
+    Verified,
+)
+from vitalwire.session.replay_state import ReplayState, Stored
+from vitalwire.session.track import Entry, Track, entry_of
+from vitalwire.session.waiting import Kept, Waiting
+from vitalwire_protocol import spec
+
+
+class _Known(NamedTuple):
+    """A descriptor whose own signature verified, and the key that is in it."""
+
+    descriptor: Descriptor
+    key: PublicKey
+    digest: bytes  # of the whole frame
+
+
+class Session:
+    """Verifies, orders and counts the frames of enrolled devices.
+
+    `state` outlives the session; without one, nothing does. Times are UTC in microseconds since 1970 and are given by
+    the caller, so a replayed capture gives the same outcomes each time.
+    """
+
+    def __init__(self, registry: Registry, state: ReplayState | None = None, limits: Limits | None = None) -> None:
+        self._registry = registry
+        self._limits = limits or Limits()
+        self._state = state or ReplayState(descriptors=self._limits.descriptors)
+        self._tracks: dict[bytes, Track] = {}
+        self._ordering: set[bytes] = set()  # devices with frames that wait for order
+        self._known: dict[bytes, _Known] = {}  # by the digest frames name it by
+        self._held: Waiting[bytes] = Waiting(self._limits.held_bytes // 2)  # by descriptor
+        self._unproven: Waiting[tuple[bytes, int, bytes]] = Waiting(self._limits.held_bytes // 2)  # device, seq, digest
+        self._asked: dict[bytes, int] = {}
+        self._now_us = 0
+        for raw in self._state.descriptors():
+            self._receive_descriptor(parse(raw))
+
+    # ------------------------------------------------------------ in
+
+    def receive(self, raw: bytes, received_us: int) -> list[Outcome]:
+        """Take the bytes of one frame from anywhere; return what follows from them, in order."""
+        self._set_clock(received_us)
+        try:
+            frame = parse(raw)
+        except InputError as error:
+            return [Refused(Reason.MALFORMED, error.reason, raw)]
+        return self._judge(frame, received_us)
+
+    def poll(self, now_us: int) -> list[Outcome]:
+        """Return what follows from time alone: frames that waited long enough, descriptors to ask for again."""
+        self._set_clock(now_us)
+        out: list[Outcome] = []
+        for device in list(self._ordering):
+            out += self._drain(self._tracks[device], now_us)
+        for digest, asked_us in self._asked.items():
+            if now_us - asked_us >= self._limits.ask_us:
+                self._asked[digest] = now_us
+                out.append(NeedDescriptor(digest))
+        return out
+
+    def flush(self) -> list[Outcome]:
+        """End the input: deliver what waits for order, refuse what waits for a descriptor or for proof."""
+        out: list[Outcome] = []
+        for device in list(self._ordering):
+            out += self._drain(self._tracks[device], self._now_us, force=True)
+        out += [Refused(Reason.UNKNOWN_DESCRIPTOR, "", kept.frame.raw) for kept in self._held.take_all()]
+        out += [Refused(Reason.REVOKED, "", kept.frame.raw) for kept in self._unproven.take_all()]
+        self._asked.clear()
+        return out
+
+    def deadline_us(self) -> int | None:
+        """Return when `poll` will next have something to do, or None."""
+        times = [self._tracks[device].deadline_us() for device in self._ordering]
+        times += [asked_us + self._limits.ask_us for asked_us in self._asked.values()]
+        return min((time for time in times if time is not None), default=None)
+
+    # ------------------------------------------------------------ out
+
+    def durable(self, outcomes: Iterable[Outcome]) -> None:
+        """Take the consumer's word that these `Verified` and `Quarantined` are stored; others are skipped.
+
+        Only then do their numbers appear in `acknowledgements`. What this means for the session itself is on the disk
+        when it returns.
+        """
+        kept = [outcome for outcome in outcomes if isinstance(outcome, Verified | Quarantined)]
+        self._state.store(
+            Stored(outcome.device, outcome.frame, isinstance(outcome, Quarantined))
+            for outcome in kept
+            if isinstance(outcome, Verified) or outcome.reason == Reason.FUTURE
+        )
+        for outcome in kept:
+            self._track(outcome.device).stored(link_of(outcome.frame))
+
+    def acknowledgements(self, device: bytes) -> tuple[tuple[int, int], ...]:
+        """Take the ranges of numbers (first, last; rising, not touching) the device may erase now."""
+        acks = self._track(device).acks
+        ranges = tuple(acks)
+        acks.clear()
+        return ranges
+
+    # ------------------------------------------------------------ looking in
+
+    def gaps(self, device: bytes) -> tuple[tuple[int, int], ...]:
+        """Return the ranges of numbers that are missing and unexplained."""
+        holes = self._track(device).chain.holes
+        return tuple((hole.first, hole.last) for hole in holes if hole.state == State.MISSING)
+
+    def head(self, device: bytes) -> tuple[int, bytes]:
+        """Return the highest number delivered and the first 16 bytes of its frame's digest; 0 if there is none."""
+        chain = self._track(device).chain
+        return chain.head, chain.digest
+
+    def descriptor(self, digest: bytes) -> Descriptor | None:
+        """Return the descriptor frames call by this digest (8 bytes), if its signature verified."""
+        known = self._known.get(digest)
+        return known.descriptor if known else None
+
+    # ------------------------------------------------------------ trust
+
+    def _judge(self, frame: Frame, received_us: int) -> list[Outcome]:
+        if frame.body is not None:
+            refused, freed = self._learn(frame, frame.body)
+            if refused:
+                return [refused]
+            known = self._known[frame.body.digest]
+        else:
+            assert frame.descriptor is not None
+            freed = []
+            if frame.descriptor not in self._known:
+                return self._hold(frame, frame.descriptor, received_us)
+            known = self._known[frame.descriptor]
+        device = self._registry.get(known.descriptor.thumbprint)
+        if device is None:
+            return [Refused(Reason.FOREIGN, "", frame.raw, known.descriptor.thumbprint)]
+        out = self._admit(frame, known, device, received_us)
+        for kept in freed:
+            out += self._judge(kept.frame, kept.received_us)
+        return out
+
+    def _learn(self, frame: Frame, body: Descriptor) -> tuple[Refused | None, list[Kept]]:
+        """Check a descriptor by the key that is in it; return why it is refused, and the frames that waited for it."""
+        known = self._known.get(body.digest)
+        if known is not None and known.digest == frame.digest:
+            return None, []
+        if self._registry.get(body.thumbprint) is None:
+            return Refused(Reason.FOREIGN, "", frame.raw, body.thumbprint), []
+        key = load_public_key(body.public_key)
+        try:
+            verify_sign1(frame.raw, key)
+        except SignatureError as error:
+            return Refused(Reason.FORGED, error.reason, frame.raw, body.thumbprint), []
+        own = [digest for digest, each in self._known.items() if each.descriptor.thumbprint == body.thumbprint]
+        if len(own) >= self._limits.descriptors:
+            del self._known[own[0]]
+        self._known[body.digest] = _Known(body, key, frame.digest)
+        self._asked.pop(body.digest, None)
+        return None, self._held.take(body.digest)
+
+    def _receive_descriptor(self, frame: Frame) -> None:
+        if frame.body is not None:
+            self._learn(frame, frame.body)
+
+    def _hold(self, frame: Frame, need: bytes, received_us: int) -> list[Outcome]:
+        out: list[Outcome] = [Held(frame)]
+        if need not in self._asked:
+            self._asked[need] = received_us
+            out.append(NeedDescriptor(need))
+        for kept in self._held.add(need, frame, received_us):
+            out.append(Refused(Reason.UNKNOWN_DESCRIPTOR, "", kept.frame.raw))
+            if kept.frame.descriptor is not None and kept.frame.descriptor not in self._held:
+                self._asked.pop(kept.frame.descriptor, None)
+        return out
+
+    def _admit(self, frame: Frame, known: _Known, device: Device, received_us: int) -> list[Outcome]:
+        """Judge a frame of an enrolled device: signature, number, revocation, time."""
+        track = self._track(device.thumbprint)
+        link = link_of(frame)
+        is_open = track.chain.is_open(frame.seq)
+        seen = track.recent(frame.seq)
+        if seen is None and not is_open:
+            seen = self._state.seen(device.thumbprint, frame.seq)
+        if seen is None or seen.digest != link.digest:  # the same bytes were verified when they came first
+            try:
+                verify_sign1(frame.raw, known.key)
+            except SignatureError as error:
+                return [Refused(Reason.FORGED, error.reason, frame.raw, device.thumbprint)]
+        future = self._is_future(frame, received_us)
+        if seen is not None:
+            if seen.digest != link.digest:
+                return self._quarantine(track, Reason.CONFLICT, frame, received_us)
+            if seen.aside and not future and frame.seq not in track.pending:
+                return track.deliver_again(entry_of(frame, known.descriptor, received_us))
+            return [self._duplicate(track, frame)]
+        if not is_open:
+            return self._quarantine(track, Reason.OLD, frame, received_us)
+        if track.is_full:
+            return [Refused(Reason.BUSY, "", frame.raw, device.thumbprint)]
+        entry = entry_of(frame, known.descriptor, received_us, future)
+        if device.revoked_us is not None:
+            return self._admit_revoked(track, entry)
+        return self._offer(track, entry)
+
+    def _quarantine(self, track: Track, reason: Reason, frame: Frame, received_us: int) -> list[Outcome]:
+        out: list[Outcome] = [Quarantined(track.device, reason, frame, received_us)]
+        if reason == Reason.CONFLICT:
+            out.append(SecurityEvent(track.device, frame.seq, reason))
+        return out
+
+    def _duplicate(self, track: Track, frame: Frame) -> Duplicate:
+        durable = track.recent(frame.seq) is None
+        if durable:
+            track.acknowledge(frame.seq)
+        return Duplicate(track.device, frame.seq, durable)
+
+    def _is_future(self, frame: Frame, received_us: int) -> bool:
+        if frame.utc_us is None or frame.utc_accuracy is None:
+            return False
+        return frame.utc_us > received_us + (1 << frame.utc_accuracy) + self._limits.future_us
+
+    def _admit_revoked(self, track: Track, entry: Entry) -> list[Outcome]:
+        """Accept a frame of a revoked device if the chain of accepted ones fixes it, now or once more is there."""
+        link = entry.link
+        if track.chain.fixes(link):
+            return track.deliver(entry, by_chain=True) + self._prove(track)
+        if link.seq > track.chain.head:
+            return [Refused(Reason.REVOKED, "", entry.frame.raw, track.device)]
+        gone = self._unproven.add((track.device, link.seq, link.digest), entry.frame, entry.received_us)
+        out: list[Outcome] = [Held(entry.frame, track.device)]
+        return out + [Refused(Reason.REVOKED, "", kept.frame.raw, track.device) for kept in gone]
+
+    def _prove(self, track: Track) -> list[Outcome]:
+        """Accept the frames kept aside that the chain fixes now, each of which may fix the next."""
+        out: list[Outcome] = []
+        while found := [
+            kept
+            for hole in track.chain.holes
+            if (need := (track.device, hole.last, hole.after)) in self._unproven
+            for kept in self._unproven.take(need)
+        ]:
+            for frame, received_us in found:
+                known = self._known.get(frame.descriptor or frame.digest[: spec.DIGEST_SIZE])
+                if known is not None and track.chain.fixes(link_of(frame)):
+                    entry = entry_of(frame, known.descriptor, received_us, self._is_future(frame, received_us))
+                    out += track.deliver(entry, by_chain=True)
+        return out
+
+    # ------------------------------------------------------------ order
+
+    def _offer(self, track: Track, entry: Entry) -> list[Outcome]:
+        out = track.offer(entry)
+        if self._unproven:
+            out += self._prove(track)
+        if track.pending:
+            self._ordering.add(track.device)
+            waiting = [self._tracks[device] for device in self._ordering]
+            while sum(each.pending_bytes for each in waiting) > self._limits.pending_bytes:
+                out += self._drain(max(waiting, key=lambda each: each.pending_bytes), entry.received_us, force=True)
+        else:
+            self._ordering.discard(track.device)
+        return out
+
+    def _drain(self, track: Track, now_us: int, *, force: bool = False) -> list[Outcome]:
+        out = list(track.drain(now_us, force=force))
+        if self._unproven:
+            out += self._prove(track)
+        if not track.pending:
+            self._ordering.discard(track.device)
+        return out
+
+    def _track(self, device: bytes) -> Track:
+        track = self._tracks.get(device)
+        if track is None:
+            track = self._tracks[device] = Track(self._state.chain(device), self._limits)
+        return track
+
+    def _set_clock(self, now_us: int) -> None:
+        if now_us < self._now_us:
+            for device in self._ordering:
+                self._tracks[device].rebase(now_us)
+            self._asked = {digest: min(when, now_us) for digest, when in self._asked.items()}
+        self._now_us = now_us
