@@ -34,6 +34,7 @@ LIFT_SCALE = const(6)
 LIFT_WEIGHTS = b"\x00\x00\x00\x00 \x00\x00\x00\x08\x08\x08\x08\x16\x06\x04\x00\x1a\x08\xff\xff$\xfc\x00\x00'\xf7\x02\x00(\xf3\x07\xfe"
 MAX_FRAME = const(4032)
 MAX_COMMAND = const(512)
+MAX_OPEN = const(32)
 MAX_LOG = const(200)
 MAX_DEPTH = const(5)
 MAX_ITEMS = const(64)

@@ -23,6 +23,7 @@ class Limit(IntEnum):
 
     MAX_FRAME = 4032  # bytes of a whole frame: one journal record in one flash sector
     MAX_COMMAND = 512  # bytes of a command or of a reply
+    MAX_OPEN = 32  # bytes of an open command: anybody may send these, so reading one must be cheap
     MAX_LOG = 200  # bytes of a log line's text
     MAX_DEPTH = 5  # nesting of CBOR arrays and maps
     MAX_ITEMS = 64  # entries of one CBOR array or map
@@ -403,16 +404,16 @@ class Result(IntEnum):
     """How a command ended."""
 
     OK = 0
-    BAD_FORM = 1
+    BAD_FORM = 1  # no command: its CBOR, its COSE, a limit, or a key missing or of the wrong type or size
     BAD_MAC = 2
     WRONG_DEVICE = 3
     WRONG_BOOT = 4
     WRONG_NONCE = 5
     STALE_COUNTER = 6
     UNKNOWN_COMMAND = 7
-    BAD_ARGUMENT = 8
-    NOT_PROVISIONED = 9
-    NOT_ALLOWED = 10
+    BAD_ARGUMENT = 8  # missing, of the wrong form, out of bounds, or not possible now
+    NOT_PROVISIONED = 9  # the device has no secret
+    NOT_ALLOWED = 10  # needs a MAC, or is switched off on this device
 
 
 # ---------------------------------------------------------------- journal (flash)
