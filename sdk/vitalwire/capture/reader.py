@@ -89,8 +89,10 @@ def _check_header(file: BinaryIO, path: str | os.PathLike[str]) -> Damage | None
         return None
     if HEADER.startswith(first):
         return Damage(0, len(first), "the file ends within its first note", torn=True)
-    advice = "" if first[:-1] != HEADER[:-1] else "It was written by a newer version."
-    raise CaptureError(f"{os.fspath(path)} is not a capture", advice=advice)
+    if first[:-1] != HEADER[:-1]:
+        raise CaptureError(f"{os.fspath(path)} is not a capture", reason="format")
+    advice = "It was written by a newer version."
+    raise CaptureError(f"{os.fspath(path)} is a capture of another version", reason="version", advice=advice)
 
 
 def _items(window: _Window) -> Iterator[Record | Damage]:
