@@ -1,0 +1,181 @@
+"""The samples of frames as arrays: counts as the converter gave them, values in physical units, what is valid.
+
+Decoding is done for many frames in one pass of array operations; a frame that does not decode costs the others nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from vitalwire.codec import decode_blocks
+from vitalwire.errors import BlockError, FrameError, InputError
+from vitalwire.frame import readouts
+from vitalwire.messages import Channel, Descriptor, Frame, MarkRun, Readout
+
+_PASS_BLOCKS = 384  # decoded at once: enough to make the fixed costs small, few enough to bound memory
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What one channel delivered in one frame, oldest first; arrays have the shape (n,).
+
+    `ticks` are the device's microseconds since its boot at the newest sample; `time` (seconds UTC) is for whoever
+    fits clocks to fill in. Of a scalar channel, `at` are the ticks of each reading.
+    """
+
+    channel: Channel
+    counts: NDArray[np.int32]
+    ticks: int
+    marks: tuple[MarkRun, ...] = ()
+    at: NDArray[np.int64] | None = None
+    time: NDArray[np.float64] | None = field(default=None, compare=False)
+
+    @property
+    def name(self) -> str:
+        """The channel's name."""
+        return self.channel.name
+
+    @property
+    def unit(self) -> str:
+        """The unit of `values` (UCUM)."""
+        return self.channel.unit
+
+    @property
+    def rate(self) -> Fraction | None:
+        """The nominal rate in Hz; None for a scalar."""
+        return self.channel.rate
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The physical values: offset + counts x scale."""
+        return np.multiply(self.counts, float(self.channel.scale), dtype=np.float64) + float(self.channel.offset)
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """True for measurements, False for samples under any mark."""
+        mask = np.ones(len(self.counts), np.bool_)
+        for run in self.marks:
+            mask[run.start : run.start + run.length] = False
+        return mask
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+
+Signals: TypeAlias = dict[str, Signal]
+
+
+def decode(frame: Frame, descriptor: Descriptor) -> Signals:
+    """Return the signals of one frame by channel name; channels without samples are not in it.
+
+    Raises `BlockError` or `FrameError` where the frame does not fit its descriptor.
+    """
+    (signals,) = decode_many([(frame, descriptor)])
+    if isinstance(signals, InputError):
+        raise signals
+    return signals
+
+
+def decode_many(frames: Iterable[tuple[Frame, Descriptor]]) -> Iterator[Signals | InputError]:
+    """Yield for each frame its signals or, as a value, the error that `decode` would raise. Memory is bounded."""
+    chunk: list[_Work] = []
+    blocks = 0
+    for frame, descriptor in frames:
+        work = _prepare(frame, descriptor)
+        chunk.append(work)
+        blocks += sum(len(readout.blocks) for readout in work.readouts)
+        if blocks >= _PASS_BLOCKS:
+            yield from _finish(chunk)
+            chunk, blocks = [], 0
+    yield from _finish(chunk)
+
+
+@dataclass(slots=True)
+class _Work:
+    """One frame on its way: its cut blocks, and what is wrong with it."""
+
+    frame: Frame
+    descriptor: Descriptor
+    readouts: tuple[Readout, ...] = ()
+    error: InputError | None = None
+
+
+def _prepare(frame: Frame, descriptor: Descriptor) -> _Work:
+    work = _Work(frame, descriptor)
+    try:
+        cut = readouts(frame, descriptor)
+        if frame.marks:
+            _check_marks(frame, descriptor, cut)
+        work.readouts = cut
+    except InputError as error:
+        work.error = error
+    return work
+
+
+def _check_marks(frame: Frame, descriptor: Descriptor, cut: Sequence[Readout]) -> None:
+    counts = {channel.id: readout.count for readout in cut for channel in descriptor.streams[readout.stream]}
+    for run in frame.marks:
+        if run.start + run.length > counts.get(run.channel, 0):
+            raise FrameError(f"a mark on channel {run.channel} reaches past its samples", reason="marks")
+
+
+def _finish(chunk: Sequence[_Work]) -> Iterator[Signals | InputError]:
+    codings: list[int] = []
+    bodies: list[bytes] = []
+    counts: list[int] = []
+    bits: list[int] = []
+    for work in chunk:
+        for readout in work.readouts:
+            for channel, (coding, body) in zip(work.descriptor.streams[readout.stream], readout.blocks, strict=True):
+                codings.append(coding)
+                bodies.append(body)
+                counts.append(readout.count)
+                bits.append(channel.bits)
+    decoded = iter(decode_blocks(codings, bodies, counts, bits) if bodies else ())
+    for work in chunk:
+        yield work.error or _assemble(work, decoded)
+
+
+def _assemble(work: _Work, decoded: Iterator[NDArray[np.int32] | BlockError]) -> Signals | InputError:
+    signals: Signals = {}
+    error: InputError | None = None
+    marks = work.frame.marks
+    for readout in work.readouts:
+        for channel in work.descriptor.streams[readout.stream]:
+            samples = next(decoded)
+            if isinstance(samples, BlockError):
+                error = error or samples
+                continue
+            own = tuple(run for run in marks if run.channel == channel.id) if marks else ()
+            signals[channel.name] = Signal(channel, samples, readout.ticks, own)
+    if work.frame.scalars:
+        try:
+            signals |= _scalars(work.frame, work.descriptor)
+        except FrameError as wrong:
+            error = error or wrong
+    return error or signals
+
+
+def _scalars(frame: Frame, descriptor: Descriptor) -> Signals:
+    channels = descriptor.channels
+    found: dict[int, tuple[list[int], list[int]]] = {}
+    for scalar in frame.scalars:
+        number, counts = scalar.channel, scalar.counts
+        if number >= len(channels) or channels[number].rate is not None:
+            raise FrameError(f"channel {number} is no scalar", reason="channels")
+        if not -1 << channels[number].bits - 1 <= counts < 1 << channels[number].bits - 1:
+            raise FrameError(f"a reading of channel {number} does not fit its bits", reason="range")
+        at, readings = found.setdefault(number, ([], []))
+        at.append(scalar.ticks)
+        readings.append(counts)
+    return {
+        channels[number].name: Signal(
+            channels[number], np.array(readings, np.int32), max(at), (), np.array(at, np.int64)
+        )
+        for number, (at, readings) in found.items()
+    }
