@@ -1,0 +1,7 @@
+"""Sample times: each chip's clock, each device's clock and UTC, joined."""
+
+from __future__ import annotations
+
+from .device import DeviceClock, Pending, SampleTimes
+
+__all__ = ["DeviceClock", "Pending", "SampleTimes"]
