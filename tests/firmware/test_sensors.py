@@ -422,7 +422,12 @@ def put(n):
         r.data[0][i & r.mask] = i
         r.data[1][i & r.mask] = -i
     r.head += n
-put(5); r.stamp(1000, 4)
+assert r.ready() == 0
+put(5); r.stamp(1000, 3)
+assert r.ready() == 4
+r.stamp(1000, 9)
+assert r.ready() == 5
+r.stamp(1000, 4)
 assert r.space() == 3 and r.ticks_at(2, (500000, 1)) == 996 and r.ticks_at(5, (1, 10)) == 10001000
 r.mark(0, 2, 1, 2); r.mark(0, 2, 3, 1); r.mark(ALL, 1, 4, 1)
 assert runs() == [(0, 2, 1, 3), (ALL, 1, 4, 1)], runs()
@@ -433,7 +438,7 @@ assert r.space() == 0 and [r.data[0][i & 7] for i in range(2, 10)] == [2, 3, 4, 
 assert [r.data[1][i & 7] for i in range(2, 10)] == [-2, -3, -4, -4, -4, -4, -4, -4]
 assert runs()[-1] == (ALL, 3, 5, 5)
 r.consume(7)
-assert (r.tail, r.head, r.index) == (1, 2, -4) and runs() == [(ALL, 3, 1, 1)], (r.tail, r.head, r.index, runs())
+assert r.ready() == 0 and (r.tail, r.head, r.index) == (1, 2, -4) and runs() == [(ALL, 3, 1, 1)], runs()
 assert r.ticks_at(1, (500000, 1)) == 1010
 for i in range(200):
     put(8 - r.head + r.tail); r.mark(1, 2, r.head - 1, 1); r.consume(8)

@@ -1,0 +1,22 @@
+# The hardware as the rest of the firmware sees it: one module per kind of chip, all with exactly these names. Pins,
+# buses and partitions are named as in board.py, which is made from the board's board.toml.
+#
+#   ticks()         microseconds since boot, 64 bit, never wrapping (on ESP32: call it at least every 8 minutes)
+#   i2c(n)          readfrom_mem_into(address, register, buffer), writeto_mem(address, register, buffer),
+#                   readfrom_into(address, buffer), writeto(address, buffer); OSError when nothing answers
+#   spi(n)          write_readinto(out, into), mode 0
+#   output(pin)     a function of the level, at first 1
+#   irq(pin)        take(): ticks of the first falling edge since the last take, or -1; level()
+#   adc(pin)        read_uv(): microvolts at the pin
+#   idle(until)     sleep until ticks, an interrupt edge or input on the link; may return early
+#   spend(kind, n)  says that n units of work were done. Nothing on a chip; the virtual board charges them to its clock.
+#                   modmul (256-bit multiplications), bytecode and viper (loop iterations), sha (blocks of 64 bytes),
+#                   flash_read and flash_program (bytes), flash_erase (sectors), gc (collections), bus (transfers)
+#   partition(name) readblocks(n, buffer, offset), writeblocks(n, buffer, offset) without erase, ioctl(6, n) erase,
+#                   ioctl(4, 0) blocks, ioctl(5, 0) bytes of a block
+#   stream          the link: open() takes the terminal and turns its interrupt key off, close() gives both back,
+#                   readinto(buffer) and write(buffer, n) return the bytes moved, 0 when none can be; neither waits
+#   random(n)       n random bytes fit for keys
+#   unique_id()     bytes that name this chip
+#   reset(kind)     start over: HARD or SOFT; reset_cause(): one of wire.CAUSE_*
+#   feed()          feed the watchdog, which starts at the first call

@@ -1,0 +1,165 @@
+# The ESP32's hardware under stock MicroPython (1.24 and newer). Pins and speeds come from board.py.
+import os
+import select
+import sys
+import time
+from array import array
+
+import board
+import esp32
+import machine
+import micropython
+from micropython import const
+
+HARD = const(2)
+SOFT = const(5)
+
+_WATCHDOG_MS = const(10000)
+
+_raw = time.ticks_us()
+_now = 0
+_entered = -1
+_watchdog = None
+_lines = []
+_poll = select.poll()
+_poll.register(sys.stdin, select.POLLIN)
+
+
+# ticks_us wraps at 2^30 (18 minutes); differences are good for half of that.
+def ticks():
+    global _raw, _now
+    raw = time.ticks_us()
+    _now += time.ticks_diff(raw, _raw)
+    _raw = raw
+    return _now
+
+
+def _bus(kind, number):
+    for row in board.BUSES:
+        if row[0] == kind and row[1] == number:
+            return row
+    raise OSError(19)
+
+
+def i2c(number):
+    _, _, baud, scl, sda = _bus("i2c", number)
+    return machine.I2C(number, scl=machine.Pin(scl), sda=machine.Pin(sda), freq=baud)
+
+
+def spi(number):
+    _, _, baud, sck, mosi, miso = _bus("spi", number)
+    pin = machine.Pin
+    return machine.SPI(number, baudrate=baud, polarity=0, phase=0, sck=pin(sck), mosi=pin(mosi), miso=pin(miso))
+
+
+def output(pin):
+    return machine.Pin(pin, machine.Pin.OUT, value=1)
+
+
+class irq:
+    def __init__(self, pin):
+        self.first = array("i", (0,))
+        self.seen = False
+        self.pin = machine.Pin(pin, machine.Pin.IN, machine.Pin.PULL_UP)
+        self.pin.irq(self._edge, machine.Pin.IRQ_FALLING)
+        _lines.append(self)
+
+    def _edge(self, _):
+        if not self.seen:
+            self.first[0] = time.ticks_us()
+            self.seen = True
+
+    def take(self):
+        if not self.seen:
+            return -1
+        now = ticks()
+        at = now - time.ticks_diff(_raw, self.first[0])
+        self.seen = False
+        return at
+
+    def level(self):
+        return self.pin()
+
+
+class adc:
+    def __init__(self, pin):
+        self.adc = machine.ADC(machine.Pin(pin), atten=machine.ADC.ATTN_11DB)
+
+    def read_uv(self):
+        return self.adc.read_uv()
+
+
+def idle(until):
+    global _entered
+    before = _entered
+    _entered = ticks()
+    while ticks() < until:
+        for line in _lines:
+            if line.seen and _entered - time.ticks_diff(_raw, line.first[0]) > before:
+                return
+        # An edge's handler runs between these calls; a millisecond is the scheduler's grain.
+        for _ in _poll.ipoll(min((until - _now) // 1000, 1)):
+            return
+
+
+def spend(kind, n):
+    pass
+
+
+def partition(name):
+    found = esp32.Partition.find(esp32.Partition.TYPE_DATA, label=name)
+    if not found:
+        raise OSError(19)
+    return found[0]
+
+
+class _Stream:
+    def __init__(self):
+        self.one = bytearray(1)
+
+    def open(self):
+        micropython.kbd_intr(-1)
+
+    def close(self):
+        micropython.kbd_intr(3)
+
+    def readinto(self, buffer):
+        one = self.one
+        for n in range(len(buffer)):
+            if not any(True for _ in _poll.ipoll(0)):
+                return n
+            sys.stdin.buffer.readinto(one)
+            buffer[n] = one[0]
+        return len(buffer)
+
+    # The console's driver blocks once its FIFO of 128 bytes is full, so no more than that is given at once.
+    def write(self, buffer, n):
+        return sys.stdout.buffer.write(buffer, min(n, 128)) or 0
+
+
+stream = _Stream()
+
+
+def random(n):
+    return os.urandom(n)
+
+
+def unique_id():
+    return machine.unique_id()
+
+
+def reset(kind):
+    if kind == SOFT:
+        machine.soft_reset()
+    machine.reset()
+
+
+def reset_cause():
+    return machine.reset_cause()
+
+
+def feed():
+    global _watchdog
+    if _watchdog is None:
+        _watchdog = machine.WDT(timeout=_WATCHDOG_MS)
+    _watchdog.feed()

@@ -1,0 +1,284 @@
+# The virtual board's hardware: chips that live in another process and a clock that advances only by work, bus transfers
+# and idling, so that results do not depend on how fast this computer is. What the process is given stands in
+# VITALWIRE_* of its environment, read here and nowhere else (written by vitalwire_tools/virtual/hardware.py).
+#
+# A request is three 64-bit words: operation | a << 8 | b << 16 | register << 32 | bytes wanted << 40 | bytes sent << 52
+# is the first, now and until the others; then the bytes sent. An answer is two: errno and now; then, if errno is 0, the
+# bytes wanted.
+import os
+import select
+import time
+from array import array
+
+import board
+import micropython
+from micropython import const
+
+HARD = const(2)
+SOFT = const(5)
+
+_I2C = const(1)
+_I2C_MEM = const(2)
+_SPI = const(3)
+_IDLE = const(4)
+_SYNC = const(5)
+_LINE = const(6)
+_LEVEL = const(7)
+_ADC = const(8)
+_LINES = const(8)
+_WATCHDOG = const(10000000)
+_EXIT = const(64)
+
+
+def _setting(name, default=""):
+    return os.getenv("VITALWIRE_" + name) or default
+
+
+_hardware = open(int(_setting("HARDWARE")), "r+b")
+_speed = float(_setting("SPEED", "0"))
+_costs = {k: int(v) for k, v in [p.split("=") for p in _setting("COSTS").split(",") if p]}
+# "l" and not "q": MicroPython allocates for each element it takes out of a "q".
+_request = array("l", (0, 0, 0))
+_answer = array("l", (0, 0))
+_news = array("l", [-1] * _LINES)
+_edges = array("l", [-1] * _LINES)
+_value = array("l", (0,))
+_poll = select.poll()
+_poll.register(0, select.POLLIN)
+
+_now = 0  # microseconds
+_rest = 0  # nanoseconds
+_synced = -1  # _edges holds what happened until then
+_fed = -1
+_entered = -1  # when idle was last called: an older edge that nobody took wakes nobody
+_selected = 255
+_origin = time.ticks_us()
+
+
+def _receive(buffer, n):
+    got = _hardware.readinto(buffer, n)
+    while got < n:
+        # A stream may hand over a message in parts.
+        more = _hardware.readinto(memoryview(buffer)[got:], n - got)
+        if not more:
+            raise SystemExit(_EXIT)
+        got += more
+
+
+def _call(word, until, out, into, wanted):
+    global _now
+    _request[0] = word
+    _request[1] = _now
+    _request[2] = until
+    _hardware.write(_request)
+    if out is not None:
+        _hardware.write(out)
+    _receive(_answer, 16)
+    _now = _answer[1]
+    if _answer[0]:
+        raise OSError(_answer[0])
+    if into is not None:
+        _receive(into, wanted)
+
+
+def ticks():
+    return _now
+
+
+class _I2c:
+    def __init__(self, number):
+        self.word = number << 8
+
+    def readfrom_mem_into(self, address, register, buffer):
+        n = len(buffer)
+        _call(_I2C_MEM | self.word | address << 16 | register << 32 | n << 40, 0, None, buffer, n)
+
+    def writeto_mem(self, address, register, buffer):
+        _call(_I2C_MEM | self.word | address << 16 | register << 32 | len(buffer) << 52, 0, buffer, None, 0)
+
+    def readfrom_into(self, address, buffer):
+        n = len(buffer)
+        _call(_I2C | self.word | address << 16 | n << 40, 0, None, buffer, n)
+
+    def writeto(self, address, buffer):
+        _call(_I2C | self.word | address << 16 | len(buffer) << 52, 0, buffer, None, 0)
+
+
+class _Spi:
+    def __init__(self, number):
+        self.word = number << 8
+
+    def write_readinto(self, out, into):
+        global _selected
+        n = len(out)
+        _call(_SPI | self.word | (_selected & 255) << 16 | (_selected >> 8) << 32 | n << 40 | n << 52, 0, out, into, n)
+        _selected |= 256  # further bytes continue this selection
+
+
+class _Irq:
+    def __init__(self, pin):
+        self.pin = pin
+        _call(_LINE | pin << 8, 0, None, _value, 8)
+        self.line = _value[0]
+
+    def take(self):
+        _sync()
+        at = _edges[self.line]
+        if at < 0:
+            return -1
+        _edges[self.line] = -1
+        return at
+
+    def level(self):
+        _call(_LEVEL | self.pin << 8, 0, None, _value, 8)
+        return _value[0]
+
+
+class _Adc:
+    def __init__(self, pin):
+        self.pin = pin
+
+    def read_uv(self):
+        _call(_ADC | self.pin << 8, 0, None, _value, 8)
+        return _value[0]
+
+
+i2c = _I2c
+spi = _Spi
+irq = _Irq
+adc = _Adc
+
+
+def output(pin):
+    def write(level):
+        global _selected
+        _selected = 255 if level else pin
+
+    return write
+
+
+def _sync():
+    global _synced
+    if _synced == _now:
+        return
+    _call(_SYNC, 0, None, _news, 8 * _LINES)
+    _synced = _now
+    for i in range(_LINES):
+        if _edges[i] < 0:
+            _edges[i] = _news[i]
+
+
+def idle(until):
+    global _now, _entered
+    _watch()
+    _sync()
+    start = _now
+    before = _entered
+    _entered = start
+    if until <= start:
+        return
+    for at in _edges:
+        if at > before:
+            return
+    _call(_IDLE, until, None, _value, 8)
+    until = _value[0]
+    if _speed:
+        due = _origin + int(until / _speed)
+        while True:
+            wait = time.ticks_diff(due, time.ticks_us())
+            if wait <= 0:
+                break
+            if _poll.poll((wait + 999) // 1000):
+                passed = int(time.ticks_diff(time.ticks_us(), _origin) * _speed)
+                until = min(max(passed, start), until)
+                break
+    _now = max(_now, until)
+
+
+def spend(kind, n):
+    global _now, _rest
+    cost = _costs.get(kind)
+    if cost:
+        _rest += cost * n
+        _now += _rest // 1000
+        _rest %= 1000
+        _watch()
+
+
+def partition(name):
+    from hal.virtual_flash import FlashFile
+
+    for label, offset, size in board.PARTITIONS:
+        if label == name:
+            return FlashFile(_setting("FLASH"), offset, size, spend)
+    raise OSError(19)
+
+
+class _Stream:
+    def __init__(self):
+        self.input = open(0, "rb")
+        self.output = open(1, "wb")
+        self.poll = select.poll()
+        self.poll.register(1, select.POLLOUT)
+        self.mode = None
+
+    def open(self):
+        import termios
+
+        micropython.kbd_intr(-1)
+        try:
+            self.mode = termios.tcgetattr(0)
+            termios.setraw(0)
+        except OSError:
+            self.mode = None  # a pipe
+
+    def close(self):
+        import termios
+
+        micropython.kbd_intr(3)
+        if self.mode:
+            termios.tcsetattr(0, 0, self.mode)
+
+    def readinto(self, buffer):
+        for _, event in _poll.ipoll(0):
+            n = self.input.readinto(buffer) if event & select.POLLIN else 0
+            if n == 0:
+                _poll.unregister(0)  # nobody is left at the other end
+            return n or 0
+        return 0
+
+    def write(self, buffer, n):
+        for _, event in self.poll.ipoll(0):
+            if event & select.POLLOUT:
+                return self.output.write(buffer, min(n, 256)) or 0
+        return 0
+
+
+stream = _Stream()
+
+
+def random(n):
+    return os.urandom(n)
+
+
+def unique_id():
+    return bytes.fromhex(_setting("ID", "000000000000"))
+
+
+def reset(kind):
+    _sync()  # tells the hardware how late it is
+    raise SystemExit(_EXIT + kind)
+
+
+def reset_cause():
+    return int(_setting("CAUSE", "1"))
+
+
+def feed():
+    global _fed
+    _fed = _now
+
+
+def _watch():
+    if _fed >= 0 and _now - _fed > _WATCHDOG:
+        raise SystemExit(_EXIT + 3)

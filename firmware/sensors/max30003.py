@@ -1,0 +1,171 @@
+# MAX30003: one-lead ECG by SPI mode 0 (datasheet 19-8558, Maxim). 18 bit, 256 sps, 32-word FIFO, DC lead-off.
+#
+# The chip raises EINT at 12 words and is read at once; it must be read before 16. It does not count what it loses:
+# after EOVF the whole record is void ("FIFO overflow", table "STATUS (0x01)") and the clock estimates the gap.
+import micropython
+from micropython import const
+from ring import ALL
+from wire import FAULT_MISSING, FAULT_WEDGED, FAULT_WRONG_PART, MARK_LEAD_OFF
+
+from sensors import Sensor, SensorError
+
+_STATUS = const(0x01)
+_EN_INT = const(0x02)
+_MNGR_INT = const(0x04)
+_SW_RST = const(0x08)
+_SYNCH = const(0x09)
+_FIFO_RST = const(0x0A)
+_INFO = const(0x0F)
+_CNFG_GEN = const(0x10)
+_CNFG_EMUX = const(0x14)
+_CNFG_ECG = const(0x15)
+_FIFO_BURST = const(0x20)
+
+_EINT = const(0x800000)
+_EOVF = const(0x400000)
+_PLLINT = const(0x000100)
+_LDOFF = const(0x00000F)
+_RESERVED = const(0x0FF0F0)
+
+_THRESHOLD = const(12)  # words in the FIFO at the interrupt
+_WORDS = const(16)  # of one burst
+_SIZE = const(49)
+_PERIOD = const(3906)
+_HIGH = const(131071)
+_LOW = const(-131072)
+
+_MORE = const(1)
+_OVERFLOW = const(2)
+_RAIL = const(4)
+
+# EN_ECG, DC lead-off with 10 nA against +-300 mV, 100 MOhm bias on both electrodes (CNFG_GEN, 0x10).
+_GEN = const(0x081217)
+# 256 sps, 20 V/V, 0.5 Hz high pass, 100 Hz low pass (CNFG_ECG, 0x15).
+_ECG = const(0x406000)
+
+
+# FIFO words: data[23:6], ETAG[5:3] 0 and 1 valid, 2 and 3 valid and last, 6 empty, 7 overflow ("ECG FIFO", 0x20). A
+# sample may come while the rest of a burst reads an empty FIFO, so nothing ends before the burst does.
+@micropython.viper
+def _unpack(source: ptr8, target: ptr32, head: int, mask: int) -> int:
+    n = 0
+    flags = 0
+    i = 1
+    while i < _SIZE:
+        low = source[i + 2]
+        tag = (low >> 3) & 7
+        if tag < 4:
+            v = ((source[i] << 10 | source[i + 1] << 2 | low >> 6) ^ 0x20000) - 0x20000
+            if v >= _HIGH or v <= _LOW:
+                flags |= _RAIL
+            target[(head + n) & mask] = v
+            n += 1
+        elif tag != 6:
+            flags |= _OVERFLOW
+        i += 3
+    if tag < 2:
+        flags |= _MORE
+    return n | flags << 8
+
+
+class MAX30003(Sensor):
+    PART = "MAX30003"
+    CHANNELS = ("ecg_lead_i",)
+    BITS = 18
+    RATE = (256, 1)
+    SCALE = (3814697265625, -16)  # mV: 1 V reference / (2^17 * 20 V/V) = 25/65536
+    INTERVAL = 15 * _PERIOD
+
+    def __init__(self, spi, cs, irq):
+        super().__init__(irq)
+        self.spi = spi
+        self.cs = cs
+        self.short = bytearray(4)
+        self.out = bytearray(_SIZE)
+        self.out[0] = _FIFO_BURST << 1 | 1
+        self.into = bytearray(_SIZE)
+
+    def _get(self, register):
+        b = self.short
+        b[0] = register << 1 | 1
+        self.cs(0)
+        self.spi.write_readinto(b, b)
+        self.cs(1)
+        return b[1] << 16 | b[2] << 8 | b[3]
+
+    def _set(self, register, value):
+        b = self.short
+        b[0] = register << 1
+        b[1] = value >> 16
+        b[2] = value >> 8 & 255
+        b[3] = value & 255
+        self.cs(0)
+        self.spi.write_readinto(b, b)
+        self.cs(1)
+
+    def setup(self, step):
+        if step == 0:
+            info = self._get(_INFO)
+            if info == 0 or info == 0xFFFFFF:
+                raise SensorError(FAULT_MISSING)
+            if info & 0xF03000 != 0x503000:
+                raise SensorError(FAULT_WRONG_PART)
+            self._set(_SW_RST, 0)
+            return 1000
+        if step == 1:
+            self._set(_EN_INT, _EINT | 3)
+            self._set(_MNGR_INT, (_THRESHOLD - 1) << 19 | 4)
+            self._set(_CNFG_EMUX, 0)
+            self._set(_CNFG_ECG, _ECG)
+            self._set(_CNFG_GEN, _GEN)
+            if self._get(_CNFG_GEN) != _GEN:
+                raise SensorError(FAULT_WEDGED)
+        if step < 12:
+            # PLLINT is held until STATUS is read after the lock, so the second reading counts.
+            return 10000 if step < 2 or self._get(_STATUS) & _PLLINT else self._synch()
+        raise SensorError(FAULT_WEDGED)
+
+    def _synch(self):
+        self._set(_SYNCH, 0)
+        return 0
+
+    def burst(self, ring, now):
+        status = self._get(_STATUS)
+        if status & _RESERVED:
+            raise OSError(5)  # a line nobody drives
+        self.next = now + self.INTERVAL
+        start = ring.head
+        if status & _EOVF:
+            self._reset(ring, now)
+        elif not status & _EINT:
+            self.next = now + 2 * _PERIOD
+        else:
+            flags = 0
+            while ring.space() >= _WORDS:
+                self.cs(0)
+                self.spi.write_readinto(self.out, self.into)
+                self.cs(1)
+                n = _unpack(self.into, ring.data[0], ring.head, ring.mask)
+                flags |= n >> 8
+                ring.head += n & 255
+                if not n >> 8 & _MORE:
+                    break
+            if flags & _RAIL:
+                self.saturated(ring, start, _LOW, _HIGH)
+            if ring.head > start:
+                self.stamp(ring, start + _THRESHOLD - 1, now, ring.head - 1)
+            if flags & _OVERFLOW:
+                self._reset(ring, now)
+            if ring.head == start:
+                self.ok = now  # a full ring is no fault of the chip's
+        self.lead_off = bool(status & _LDOFF)
+        if self.lead_off and ring.head > start:
+            ring.mark(ALL, MARK_LEAD_OFF, start, ring.head - start)
+        return ring.head - start
+
+    def _reset(self, ring, now):
+        self._set(_FIFO_RST, 0)
+        if self.irq:
+            self.irq.take()
+        self.edge = -1
+        self.drop(ring, self.missing(ring, now, 0), True)

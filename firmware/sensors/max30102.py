@@ -1,0 +1,162 @@
+# MAX30102: red and infrared PPG by I2C (datasheet 19-7740 rev 1, Maxim). 18 bit, 100 sps after averaging 4, FIFO of 32.
+#
+# Its almost-full interrupt comes at 17 samples at the earliest (FIFO_CONFIG, 0x08), past half the FIFO. So the one of
+# a new sample is used: left uncleared it falls once a readout, at a sample whose index is known, and the readout
+# follows by the clock when 12 samples are there. A full FIFO stops, and OVF_COUNTER counts up to 31 lost samples until
+# the first is taken out (page 14); counter and samples are then read in one transfer, so that hardly a loss falls
+# between them.
+import micropython
+from micropython import const
+from ring import ALL
+from wire import FAULT_WEDGED, FAULT_WRONG_PART, MARK_SATURATED
+
+from sensors import Sensor, SensorError
+
+_STATUS = const(0x00)
+_ENABLE = const(0x02)
+_WR_PTR = const(0x04)
+_DATA = const(0x07)
+_FIFO_CONFIG = const(0x08)
+_MODE = const(0x09)
+_SPO2_CONFIG = const(0x0A)
+_LED1 = const(0x0C)
+_LED2 = const(0x0D)
+_PART_ID = const(0xFF)
+
+_ALC_OVF = const(0x20)
+_PPG_RDY = const(0x40)
+_RESET = const(0x40)
+_CHUNK = const(12)  # samples of one burst
+_DEPTH = const(32)
+_PERIOD = const(10000)
+_HIGH = const(0x3FFFF)
+
+
+# Three bytes a channel, red first, 18 bits right-aligned (page 15), after the three pointer bytes.
+@micropython.viper
+def _unpack(source: ptr8, n: int, red: ptr32, infrared: ptr32, head: int, mask: int) -> int:
+    rail = 0
+    i = 3
+    while n:
+        a = (source[i] & 3) << 16 | source[i + 1] << 8 | source[i + 2]
+        b = (source[i + 3] & 3) << 16 | source[i + 4] << 8 | source[i + 5]
+        if a == _HIGH or b == _HIGH or a == 0 or b == 0:
+            rail = 1
+        red[head & mask] = a
+        infrared[head & mask] = b
+        head += 1
+        i += 6
+        n -= 1
+    return rail
+
+
+class MAX30102(Sensor):
+    PART = "MAX30102"
+    CHANNELS = ("ppg_red", "ppg_ir")
+    BITS = 18
+    RATE = (100, 1)
+    SCALE = (1, 0)
+    INTERVAL = 12 * _PERIOD + _PERIOD // 2
+
+    def __init__(self, i2c, address, irq):
+        super().__init__(irq)
+        self.i2c = i2c
+        self.fetch = i2c.readfrom_mem_into
+        self.address = address
+        self.one = bytearray(1)
+        self.status = bytearray(7)
+        self.into = bytearray(3 + 6 * _CHUNK)
+        self.samples = memoryview(self.into)[3:]
+        self.rest = memoryview(self.into)[3 : 3 + 6 * (_DEPTH - 2 * _CHUNK)]
+
+    def _set(self, register, value):
+        self.one[0] = value
+        self.i2c.writeto_mem(self.address, register, self.one)
+
+    def _get(self, register):
+        self.i2c.readfrom_mem_into(self.address, register, self.one)
+        return self.one[0]
+
+    def setup(self, step):
+        if step == 0:
+            if self._get(_PART_ID) != 0x15:
+                raise SensorError(FAULT_WRONG_PART)
+            self._set(_MODE, _RESET)
+            return 2000
+        if self._get(_MODE) & _RESET:
+            if step > 10:
+                raise SensorError(FAULT_WEDGED)
+            return 5000
+        self._set(_FIFO_CONFIG, 0x4F)  # average 4, no rollover
+        self._set(_SPO2_CONFIG, 0x2F)  # 4096 nA, 400 sps, 411 us: 18 bit
+        self._set(_LED1, 0x24)  # about 7 mA
+        self._set(_LED2, 0x24)
+        for register in range(_WR_PTR, _DATA):
+            self._set(register, 0)
+        self._set(_ENABLE, _PPG_RDY if self.irq else 0)
+        self._get(_STATUS)  # clears the power-ready interrupt
+        self._set(_MODE, 0x03)  # SpO2: red and infrared
+        self.ahead = 0  # samples known to be in the FIFO since the last readout
+        self.blind = False  # whether the next interrupt is of an unknown sample
+        self.polled = 0
+        self._wait(0)
+        return 0
+
+    def _wait(self, now):
+        self.DELAY = (_CHUNK - self.ahead - 1) * _PERIOD + _PERIOD // 2
+        self.next = now + self.DELAY + _PERIOD
+
+    def _take(self, ring, n):
+        rail = _unpack(self.into, n, ring.data[0], ring.data[1], ring.head, ring.mask)
+        ring.head += n
+        return rail
+
+    def burst(self, ring, now):
+        status = self.status
+        into = self.into
+        self.fetch(self.address, _STATUS, status)  # clears the interrupt, then reads the pointers
+        late = self.irq and self.irq.take() >= 0
+        level = (status[4] - status[6]) % _DEPTH
+        if not level and (self.edge >= 0 or not self.irq) and now - self.polled > 25 * _PERIOD:
+            level = _DEPTH  # equal pointers of a full FIFO
+        self.polled = now
+        start = ring.head
+        first = start + self.ahead
+        newest = start + level - 1
+        lost = rail = 0
+        if ring.space() < _DEPTH:
+            self.ok = now  # a full ring is no fault of the chip's
+        elif level == _DEPTH or status[5]:
+            self.fetch(self.address, _WR_PTR, into)
+            lost = into[1]
+            rail = self._take(ring, _CHUNK)
+            self.fetch(self.address, _DATA, self.samples)
+            rail |= self._take(ring, _CHUNK)
+            self.fetch(self.address, _DATA, self.rest)
+            rail |= self._take(ring, _DEPTH - 2 * _CHUNK)
+            level = 0
+        else:
+            while level >= _CHUNK:
+                self.fetch(self.address, _DATA, self.samples)
+                rail |= self._take(ring, _CHUNK)
+                level -= _CHUNK
+        self.ahead = level
+        self._wait(now)
+        if ring.head == start:
+            self.next = now + _PERIOD
+            if self.edge >= 0 and not self.blind:
+                ring.stamp(self.edge, first)
+            self.edge = -1
+        else:
+            if rail:
+                self.saturated(ring, start, 0, _HIGH)
+            if status[0] & _ALC_OVF:
+                ring.mark(ALL, MARK_SATURATED, start, ring.head - start)
+            if self.blind:
+                self.edge = -1
+            self.stamp(ring, first, now, newest)
+        self.blind = late
+        if lost:
+            guess = lost > 30
+            self.drop(ring, max(lost, self.missing(ring, now, 0)) if guess else lost, guess)
+        return ring.head - start
