@@ -113,6 +113,7 @@ def multiply(k, blind):
     # the table has the columns with top digit +1; the others are the negatives of their complements
     c ^= (_LANES - (c >> TEETH - 1 & _LANES)) * (_HALF - 1)
     columns = c.to_bytes(SPACING, "little")
+    yield 15
     table = memoryview(TABLE)
     xs = []
     ys = []
@@ -125,7 +126,7 @@ def multiply(k, blind):
             y = read(table[i + 32 : i + 64], "big")
             ys.append((p - y, y)[c // _HALF])
             block += _HALF
-    yield 35
+    yield 30
     block = BLOCKS
     while block > 1:
         xs, ys = yield from pairs(xs, ys, blind)
@@ -175,6 +176,7 @@ class Signer:
                 yield 20
                 x, _, v, _ = yield from multiply(k, int.from_bytes(b[:16], "big") | 1)
                 r = v and x * (yield from inverse(v, P)) % P % n
+                yield 20
                 b = int.from_bytes(b[16:], "big") | 1
                 s = (b * h + (b * r % n) * self._d) * (yield from inverse(k * b % n, n)) % n
                 if r and s:
