@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-FIRMWARE = Path(__file__).resolve().parents[1] / "firmware"
+TESTS = Path(__file__).resolve().parent
+FIRMWARE = TESTS.parent / "firmware"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,6 +33,24 @@ def micropython() -> Callable[..., subprocess.CompletedProcess[str]]:
         command = ["micropython", "-X", f"heapsize={heap}", "-c", script, *arguments]
         environment = {**os.environ, "MICROPYPATH": f"{path}:.frozen"}
         done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def micropython32(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a script under MicroPython with 32-bit words, the firmware's files and others given beside it; as bytecode."""
+    package = TESTS / "node_modules/@micropython/micropython-webassembly-pyscript"
+    if not (shutil.which("node") and package.exists()):
+        pytest.skip("needs node and, in tests/, the npm package @micropython/micropython-webassembly-pyscript (npm ci)")
+
+    def run(script: str, *files: Path, heap: int = 1 << 20) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "script.py").write_text(script)
+        given = [*sorted(FIRMWARE.glob("*.py")), *files]
+        command = ["node", str(TESTS / "micropython32.mjs"), str(heap), str(tmp_path / "script.py"), *map(str, given)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
         return done
 
