@@ -1,0 +1,130 @@
+# NOR flash on a region of a file: programming clears bits and never sets one, erasing sets 4 KiB to 0xFF.
+# Speaks the block protocol of esp32.Partition, simple and extended, so the journal and VfsLfs2 both run on it.
+# Work is charged as flash_read and flash_program (bytes) and flash_erase (sectors). What is written stays, whenever the
+# process dies; a Cut makes it die in the middle of an operation and leaves what a chip without power would.
+import os
+
+import micropython
+from micropython import const
+
+_SECTOR = const(4096)
+_CHUNK = const(256)
+
+
+def kill():
+    # at once and without a word, as a power failure does
+    os.system("kill -9 $PPID")
+    while True:
+        pass
+
+
+class Cut:
+    # Counts programs and erases of all flash it is given to; does the at-th by half, then calls end.
+    def __init__(self, at, seed=1, end=kill):
+        self.left = at
+        self.seed = seed
+        self.end = end
+
+    def due(self):
+        self.left -= 1
+        return self.left == 0
+
+    def random(self, n):
+        # the linear congruential generator of Numerical Recipes; its low bits are poor
+        self.seed = (self.seed * 1664525 + 1013904223) & 0xFFFFFFFF
+        return (self.seed >> 8) % n
+
+
+@micropython.viper
+def _clear(old: ptr8, new: ptr8, start: int, n: int) -> int:
+    # old &= new; 1 if new has a bit that old has not
+    sets = 0
+    for i in range(n):
+        b = new[start + i]
+        if b & ~old[i]:
+            sets = 1
+        old[i] = old[i] & b
+    return sets
+
+
+class FlashFile:
+    def __init__(self, path, offset, size, charge, cut=None):
+        self.file = open(path, "r+b")
+        self.offset = offset
+        self.size = size
+        self.charge = charge
+        self.cut = cut
+        self.chunk = bytearray(_CHUNK)
+
+    def _seek(self, block, offset, n):
+        at = block * _SECTOR + offset
+        if not 0 <= at <= at + n <= self.size:
+            raise OSError(22)
+        self.file.seek(self.offset + at)
+        return self.offset + at
+
+    def readblocks(self, block, buf, offset=0):
+        self._seek(block, offset, len(buf))
+        self.charge("flash_read", len(buf))
+        if self.file.readinto(buf) != len(buf):
+            raise OSError(5)
+
+    def writeblocks(self, block, buf, offset=-1):
+        if offset < 0:
+            for i in range((len(buf) + _SECTOR - 1) // _SECTOR):
+                self._erase(block + i)
+            offset = 0
+        n = len(buf)
+        at = self._seek(block, offset, n)
+        cut = self.cut and self.cut.due()
+        if cut:
+            n = self.cut.random(n + 1)
+        self.charge("flash_program", n)
+        old = memoryview(self.chunk)
+        for i in range(0, n, _CHUNK):
+            part = old[: min(_CHUNK, n - i)]
+            self.file.seek(at + i)
+            self.file.readinto(part)
+            if _clear(part, buf, i, len(part)):
+                raise ValueError("programming would set a bit")
+            self.file.seek(at + i)
+            self.file.write(part)
+        if cut:
+            if n < len(buf):
+                part = old[:1]
+                self.file.seek(at + n)
+                self.file.readinto(part)
+                part[0] &= buf[n] | self.cut.random(256)
+                self.file.seek(at + n)
+                self.file.write(part)
+            self.cut.end()
+
+    def _erase(self, block):
+        at = self._seek(block, 0, _SECTOR)
+        cut = self.cut and self.cut.due()
+        self.charge("flash_erase", 1)
+        part = memoryview(self.chunk)
+        # any share of the bits may have reached 1
+        share = self.cut.random(5) if cut else 4
+        for i in range(0, _SECTOR, _CHUNK):
+            if cut:
+                self.file.seek(at + i)
+                self.file.readinto(part)
+            for k in range(_CHUNK):
+                if share == 4:
+                    part[k] = 0xFF
+                elif self.cut.random(4) < share:
+                    part[k] |= self.cut.random(256)
+            self.file.seek(at + i)
+            self.file.write(part)
+        if cut:
+            self.cut.end()
+
+    def ioctl(self, op, arg):
+        if op == 4:
+            return self.size // _SECTOR
+        if op == 5:
+            return _SECTOR
+        if op == 6:
+            self._erase(arg)
+        return 0

@@ -1,0 +1,120 @@
+# What a journal finds in its flash at boot, however the last one ended. Writes nothing. Needed once: Journal.mount()
+# loads it and lets go of it again.
+from wire import (
+    ACK_BODY_SIZE,
+    RECORD_ACK,
+    RECORD_COPY,
+    RECORD_DESCRIPTOR,
+    RECORD_DROP,
+    RECORD_FRAME,
+    RECORD_STATE,
+    RECORDFLAG_DECLARES,
+    SECTOR_HEADER_SIZE,
+    SECTOR_SIZE,
+    unpack_ack_body,
+    unpack_drop_body,
+    unpack_state_body,
+)
+from records import parse_sector, size_of
+
+
+def _sector(journal, slot):
+    # (number, boot, acked) of the sector there, number -1 if there is none
+    try:
+        sector = parse_sector(journal.part(slot, 0, SECTOR_HEADER_SIZE))
+        if sector[0] % journal.sectors == slot:
+            return sector
+    except ValueError:
+        pass
+    return (-1, 0, 0)
+
+
+def _counts(journal, number):
+    # whether opening this sector came to its end
+    journal.end[number % journal.sectors] = SECTOR_SIZE
+    pos = SECTOR_HEADER_SIZE
+    while True:
+        header = journal.header(number, pos)
+        if header is None:
+            return False
+        if header[0] in (RECORD_STATE, RECORD_FRAME, RECORD_DESCRIPTOR) and journal.intact(number, pos, header):
+            return True
+        pos += size_of(header[2])
+
+
+def _learn(journal, number, pos, header):
+    type, flags, length, seq, _ = header
+    if type == RECORD_FRAME or type == RECORD_DESCRIPTOR:
+        journal.newest = seq
+        journal.place = (number, pos)
+        if flags & RECORDFLAG_DECLARES:
+            journal.dropped = None
+    if type == RECORD_DESCRIPTOR or type == RECORD_COPY:
+        pin = (seq, number, pos)
+        if not journal.current or seq >= journal.current[0]:
+            journal.current = pin
+        if type == RECORD_COPY and (not journal.oldest or seq >= journal.oldest[0]):
+            journal.oldest = pin
+    elif type != RECORD_FRAME:
+        body = journal.body(number, pos, length)
+        if type == RECORD_STATE:
+            journal.boot, journal.prev = unpack_state_body(body, 0)
+            journal.next = seq
+            journal.place = None
+        elif type == RECORD_DROP:
+            journal.dropped = unpack_drop_body(body, 0)
+            journal.drop_in = number
+        elif type == RECORD_ACK:
+            for i in range(0, length, ACK_BODY_SIZE):
+                journal.cover(*unpack_ack_body(body, i))
+
+
+def _scan(journal, number):
+    # Only the last record of a sector can be torn. One that must not be wrong is checked wherever it stands.
+    slot = number % journal.sectors
+    journal.end[slot] = SECTOR_SIZE
+    pos = SECTOR_HEADER_SIZE
+    header = journal.header(number, pos)
+    while header:
+        after = pos + size_of(header[2])
+        following = journal.header(number, after)
+        if (following and header[0] == RECORD_FRAME) or journal.intact(number, pos, header):
+            _learn(journal, number, pos, header)
+        elif following is None:
+            break
+        pos = after
+        header = following
+    journal.end[slot] = pos
+
+
+def mount(journal):
+    n = journal.sectors
+    head = -1
+    for slot in range(n):
+        head = max(head, _sector(journal, slot)[0])
+    if head >= 0 and not _counts(journal, head):
+        head -= 1
+    if head < 0:
+        return False
+    number, boot, acked = _sector(journal, head % n)
+    if number != head:
+        return False
+    journal.head = head
+    journal.tail = max(0, head + 2 - n)
+    for number in range(journal.tail, head + 1):
+        slot = number % n
+        journal.first[slot] = journal.newest + 1
+        journal.end[slot] = 0
+        if _sector(journal, slot)[0] == number:
+            _scan(journal, number)
+    if journal.place:
+        journal.prev = journal.digest(*journal.place)
+    journal.boot = max(journal.boot, boot)
+    journal.acked = acked
+    journal.newest = max(journal.newest, acked)
+    journal.next = max(journal.next, journal.newest + 1)
+    pos = journal.end[head % n]
+    journal.pos = pos if journal.clean(head, pos) else SECTOR_SIZE
+    journal.settle()
+    journal.due = bool(journal.oldest and journal.oldest[0] != journal.current[0])
+    return True
