@@ -100,7 +100,7 @@ def horner(xs, ys, blind):
 def multiply(k, blind):
     # k * G, extended Jacobian, for 0 < k < N, by a comb of signed digits without zeros (codegen/p256_table.py): the
     # operations do not depend on k. Equal or opposite points never meet, but for one k and its negative, which fail:
-    # the reason, and both scalars, are in tests/firmware/test_p256.py.
+    # the reason, and both scalars, are in tests/firmware/test_p256_comb.py.
     p = P
     odd = k & 1
     k = (N - k, k)[odd]
