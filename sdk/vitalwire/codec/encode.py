@@ -16,7 +16,9 @@ from ..errors import UsageError
 Int = NDArray[np.int64]
 
 CHUNK = 2 * spec.LIFT_UNIT  # residuals judged together; their sum of magnitudes fits 31 bits
-CLIP = 1 << 20  # larger residuals count as this one when a sub-block size is chosen: 1024 of them fit 31 bits
+CLIP = (1 << 20) - 1  # larger residuals count as this one when costs are added: 1024 of them fit 30 bits
+PROBE = 128  # samples from which the running sum is chosen
+EVERY = 4  # one chunk in so many chooses the kernel
 SUMS = 3  # running sums of 1, 2 and 4 samples are tried; 8 never paid
 TAPS = len(spec.LIFT_KERNELS[0])
 
@@ -96,9 +98,9 @@ def _choose_sum(v: Int, width: int) -> int:
     """Return the sum field: one that saves half a bit a sample already before lifting, the smaller one of equals."""
     best, choice = -1, 0
     for log in range(min(SUMS, spec.Limit.MAX_BITS - width + 1)):
-        x = running_sum(v, log)
-        cost = min(_estimate(_base(x, order)) for order in range(min(len(v), 1 << spec.LIFT_ORDER_BITS)))
-        cost += len(v) // 2 if log else 0
+        x = running_sum(v[:PROBE], log)
+        cost = min(_estimate(_base(x, order)) for order in range(min(len(x), 1 << spec.LIFT_ORDER_BITS)))
+        cost += len(x) // 2 if log else 0
         if best < 0 or cost < best:
             best, choice = cost, log
     return choice
@@ -131,8 +133,9 @@ def _size_of(magnitude: int, count: int) -> int:
     return count * (k + 1) + (magnitude << 1 >> k) if magnitude else 0
 
 
-def _estimate(residuals: Int) -> int:
-    pieces = (np.abs(residuals[i : i + CHUNK]) for i in range(0, len(residuals), CHUNK))
+def _estimate(residuals: Int, every: int = 1) -> int:
+    """Estimate the bits of every so manieth chunk of residuals."""
+    pieces = (np.abs(residuals[i : i + CHUNK]) for i in range(0, len(residuals), CHUNK * every))
     return sum(_size_of(int(piece.sum()), len(piece)) for piece in pieces)
 
 
@@ -148,9 +151,9 @@ def _plan(x: Int) -> tuple[int, list[int]]:
                 best, plan = cost, (order, len(kernels))
         if len(c) < CHUNK or len(kernels) == (1 << spec.LIFT_LEVELS_BITS) - 1:
             return plan[0], kernels[: plan[1]]
-        costs = [_estimate(_odd(c, kernel)) for kernel in range(len(spec.LIFT_KERNELS))]
+        costs = [_estimate(_odd(c, kernel), EVERY) for kernel in range(len(spec.LIFT_KERNELS))]
         kernels.append(costs.index(min(costs)))
-        spent += min(costs) + spec.LIFT_KERNEL_BITS
+        spent += _estimate(_odd(c, kernels[-1])) + spec.LIFT_KERNEL_BITS
 
 
 def _cut(groups: list[Int], length: int) -> list[Int]:
