@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import stranger
-from run_vectors import meant, same
-from test_vectors import lines
+
+from tests.protocol import stranger
+from tests.protocol.run_vectors import meant, same
+from tests.protocol.test_vectors import lines
 
 HERE = Path(__file__).parent
 
