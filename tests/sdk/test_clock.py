@@ -122,6 +122,15 @@ class Simulation:
         )  # fmt: skip
         return frame, readouts, truths
 
+    def event(self, code: spec.Event, details: dict[int, int]) -> Frame:
+        """Return a frame of one event that happens now."""
+        self.seq += 1
+        ticks = round(self.now * 1e6)
+        return Frame(
+            raw=b"", digest=bytes(32), kind=spec.Kind.EVENT, boot=self.boot, seq=self.seq, prev=bytes(16),
+            descriptor=DESCRIPTOR.digest, ticks=ticks, events=(Event(code, ticks, details),),
+        )  # fmt: skip
+
 
 class Reader:
     """What a client does: shows frames as they come and asks for the times of one once they are settled."""
@@ -343,6 +352,21 @@ def test_a_stream_that_paused_begins_anew() -> None:
     assert (np.diff(times) > 0).all()
 
 
+@pytest.mark.parametrize(
+    ("code", "details"),
+    [(spec.Event.SENSOR_OK, {spec.EventKey.STREAM: 0}), (spec.Event.CHANNEL_STARTED, {spec.EventKey.CHANNEL: 0})],
+)
+def test_a_sensor_that_restarted_begins_anew(code: spec.Event, details: dict[int, int]) -> None:
+    """A hole too short to tell from a late readout is known by the event that the sensor samples again."""
+    simulation, reader = Simulation(CHIPS["each its own"], LATE["prompt"]), Reader()
+    for number in range(40):
+        if number == 20:
+            simulation.taken[0] += 30  # 0.12 s at 256 Hz that nobody counted
+            reader.clock.observe(simulation.event(code, details), DESCRIPTOR, [])
+        reader.take(*simulation.frame())
+    reader.check()
+
+
 @pytest.mark.parametrize("step", [-20.0, -0.2, 0.2, 3600.0])
 def test_a_clock_that_is_set_never_turns_time_back(step: float) -> None:
     """After the device was told another UTC times become right again, and until then they rise all the same."""
@@ -408,10 +432,8 @@ def test_a_time_set_event_tells_utc() -> None:
     """The event by which a device says that it was told the time bounds the frames before it, too."""
     clock = DeviceClock()
     simulation = Simulation(CHIPS["each its own"], LATE["prompt"], told_utc=False)
-    frame, _, _ = simulation.frame()
-    details = {spec.EventKey.UTC: round(UTC0 * 1e6), spec.EventKey.UTC_ACCURACY: 10}
-    told = Event(spec.Event.TIME_SET, ticks=0, details={int(key): value for key, value in details.items()})
-    clock.observe(replace(frame, kind=spec.Kind.EVENT, events=(told,)), DESCRIPTOR, [])
+    details = {int(spec.EventKey.UTC): round(UTC0 * 1e6), int(spec.EventKey.UTC_ACCURACY): 10}
+    clock.observe(simulation.event(spec.Event.TIME_SET, details), DESCRIPTOR, [])
     utc, uncertainty = clock.utc(1, 500_000)
     assert utc == pytest.approx(UTC0 + 0.5, abs=1e-3)
     assert uncertainty == pytest.approx(0.001024 + 0.5 * 200e-6, rel=0.01)

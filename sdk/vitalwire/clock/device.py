@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from vitalwire.messages import Channel, Descriptor, Frame, Readout
+from vitalwire.messages import Event as Message
 from vitalwire_protocol.spec import Event, EventKey, Mark
 
 from .envelope import MAX_DRIFT, Envelope, Floats
@@ -140,6 +141,10 @@ class DeviceClock:
         if received_us is not None:
             utc.arrival(frame.ticks / 1e6, received_us)
         run = self._run(frame)
+        for event in frame.events:
+            stream = _restarted(event, descriptor)
+            if stream in run.tracks:
+                self._anew(run.tracks[stream], stream)
         return Pending(self, run, {r.stream: self._place(run, frame, descriptor, r) for r in readouts})
 
     def _run(self, frame: Frame) -> _Run:
@@ -255,6 +260,17 @@ def _edge(found: tuple[int, _Edge] | None, boot: int, otherwise: float) -> _Edge
         return otherwise, otherwise
     elapsed, utc = found[1]
     return (elapsed if found[0] == boot else otherwise), (otherwise if math.isnan(utc) else utc)
+
+
+def _restarted(event: Message, descriptor: Descriptor) -> int | None:
+    """Return the stream whose sensor began to sample anew, so that its count has no known distance from before."""
+    if event.code == Event.SENSOR_OK:
+        stream = event.details.get(EventKey.STREAM)
+        return stream if isinstance(stream, int) else None
+    if event.code == Event.CHANNEL_STARTED:
+        channel = event.details.get(EventKey.CHANNEL)
+        return next((c.stream for c in descriptor.channels if c.id == channel), None)
+    return None
 
 
 def _period(channels: Sequence[Channel]) -> float:
