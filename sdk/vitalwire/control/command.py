@@ -5,9 +5,9 @@ Pure functions; who asks when, and whether an answer is to be believed, is the b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from vitalwire import cbor, crypto
 from vitalwire.errors import FrameError
@@ -18,9 +18,20 @@ from vitalwire_protocol.spec import Command, CommandKey, Result
 Argument: TypeAlias = int | Sequence[int] | Sequence[tuple[int, int]] | None
 
 _MAC0_TAG = cbor.head(6, spec.Tag.MAC0)
-_ANY_UINT = (1 << 64) - 1
+_MAX_UINT = (1 << 64) - 1
 _MAX_TICKS = (1 << 63) - 1
-_MAX_COUNTER = (1 << 63) - 1  # so that there is always a next one
+
+# What the keys of a reply must look like, wherever they stand.
+_CHECKS: dict[CommandKey, Callable[[Mapping[int, Any], CommandKey], object]] = {
+    CommandKey.BOOT: lambda fields, key: integer(fields, key, 1, spec.Limit.MAX_BOOT),
+    CommandKey.NONCE: lambda fields, key: octets(fields, key, spec.NONCE_SIZE),
+    CommandKey.COUNTER: lambda fields, key: integer(fields, key, 0, _MAX_UINT),
+    CommandKey.TICKS: lambda fields, key: integer(fields, key, 0, _MAX_TICKS),
+    CommandKey.THUMBPRINT: lambda fields, key: octets(fields, key, spec.THUMBPRINT_SIZE),
+    CommandKey.FIRMWARE: text,
+    CommandKey.BOARD: text,
+    CommandKey.NAME: text,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +102,14 @@ def parse_reply(body: bytes, key: bytes | None = None) -> Reply:
         raise FrameError("a reply is a map", reason="type")
     command = integer(fields, CommandKey.COMMAND, 1 if closed else 0, 255)
     result = integer(fields, CommandKey.RESULT, 0, 255)
+    for name, check in _CHECKS.items():
+        if name in fields:
+            check(fields, name)
     return Reply(
         closed=closed,
         command=Command(command) if command in Command._value2member_map_ else command,
         result=Result(result) if result in Result._value2member_map_ else result,
-        counter=integer(fields, CommandKey.COUNTER, 0, _ANY_UINT) if closed else None,
+        counter=integer(fields, CommandKey.COUNTER, 1, _MAX_UINT) if closed else None,
         nonce=octets(fields, CommandKey.NONCE, spec.NONCE_SIZE) if closed else None,
         ticks=integer(fields, CommandKey.TICKS, 0, _MAX_TICKS) if CommandKey.TICKS in fields else None,
         fields=fields,
@@ -104,14 +118,16 @@ def parse_reply(body: bytes, key: bytes | None = None) -> Reply:
 
 def parse_identity(reply: Reply) -> Identity:
     """Return what a reply to `IDENTIFY` says of the device; raises `FrameError` where something is missing."""
-    fields = reply.fields
+    fields: Mapping[int, Any] = reply.fields
+    for name, check in _CHECKS.items():
+        check(fields, name)
     return Identity(
-        thumbprint=octets(fields, CommandKey.THUMBPRINT, spec.THUMBPRINT_SIZE),
-        boot=integer(fields, CommandKey.BOOT, 1, spec.Limit.MAX_BOOT),
-        nonce=octets(fields, CommandKey.NONCE, spec.NONCE_SIZE),
-        counter=integer(fields, CommandKey.COUNTER, 0, _MAX_COUNTER),
-        ticks=integer(fields, CommandKey.TICKS, 0, _MAX_TICKS),
-        firmware=text(fields, CommandKey.FIRMWARE),
-        board=text(fields, CommandKey.BOARD),
-        name=text(fields, CommandKey.NAME),
+        thumbprint=fields[CommandKey.THUMBPRINT],
+        boot=fields[CommandKey.BOOT],
+        nonce=fields[CommandKey.NONCE],
+        counter=fields[CommandKey.COUNTER],
+        ticks=fields[CommandKey.TICKS],
+        firmware=fields[CommandKey.FIRMWARE],
+        board=fields[CommandKey.BOARD],
+        name=fields[CommandKey.NAME],
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from vitalwire import crypto
-from vitalwire.errors import InputError, TrustError, UsageError
+from vitalwire.errors import FrameError, InputError, TrustError, UsageError
 from vitalwire.packet import Packet
 from vitalwire.ranges import Ranges
 from vitalwire_protocol import spec
@@ -31,6 +31,7 @@ IDENTIFY_AFTER = 0.25  # seconds between a hint that something changed and askin
 PING_EVERY = 3.0  # seconds; a device takes a reader for gone after 10 without a packet
 FIRST_PINGS = 4  # measurements before a device is told its time
 ACK_DELAY = 0.05  # seconds to wait for more to acknowledge
+COUNTER_AHEAD = 366 * 86_400_000_000  # how far a device's counter may be in front of UTC in microseconds
 MAX_ASKED = 64  # requests that wait
 MAX_ACK_RANGES = 4096  # that wait; beyond it the device sends frames again, which is harmless
 
@@ -271,6 +272,9 @@ class Controller:
         return min(wait * 2.0 ** min(self._in_vain, 8), ANSWER_WITHIN_MOST)
 
     def _identified(self, identity: Identity, utc_us: int) -> None:
+        if identity.counter > utc_us + COUNTER_AHEAD:
+            # Not believed: whoever made us use the last counter there is would lock the device until it reboots.
+            raise FrameError("a counter that no controller has used", reason="range")
         old, self.identity = self.identity, identity
         self._unsure = False
         # Counters follow UTC so that none comes twice under a nonce that somebody replays.

@@ -1,0 +1,85 @@
+# The device's time: ticks, microseconds since boot that never wrap, and what UTC they are since a controller said so.
+# Integers only. A UTC is never given without the bound of its error, which grows with the time since the fix.
+from micropython import const
+
+_ASSUMED = const(50_000)  # ppb a crystal may be off while nobody measured it
+_WANDER = const(5_000)  # ppb a measured one may move with temperature
+_IMPLAUSIBLE = const(25_000_000)  # ppb no oscillator is off: somebody corrected the time
+_BILLION = const(1_000_000_000)
+_EARLIEST = 1_577_836_800_000_000  # 2020-01-01, before any device was made
+_LATEST = 4_102_444_800_000_000  # 2100-01-01
+
+
+class Clock:
+    # raw() counts microseconds modulo `period`, and now() must be called more often than it wraps.
+    # stepped(utc, accuracy) is called for the first fix and for one that contradicts the one before.
+    def __init__(self, raw, period, stepped=None):
+        self._raw = raw
+        self._period = period
+        self._last = raw()
+        self._base = -self._last
+        self._fix = None  # (ticks, utc, error)
+        self._anchor = None  # the fix that drift is measured from
+        self._drift = 0  # ppb that UTC runs faster than ticks
+        self._slack = _ASSUMED  # ppb that drift may be wrong
+        self.stepped = stepped
+
+    def now(self):
+        raw = self._raw()
+        if raw < self._last:
+            self._base += self._period
+        self._last = raw
+        return self._base + raw
+
+    def _at(self, ticks):
+        since, utc, error = self._fix
+        elapsed = ticks - since
+        return utc + elapsed + elapsed * self._drift // _BILLION, error + abs(elapsed) * self._slack // _BILLION
+
+    def utc(self, ticks):
+        # (utc, accuracy): at `ticks` UTC is within 2^accuracy microseconds of utc; None before the first fix.
+        if self._fix is None:
+            return None
+        utc, error = self._at(ticks)
+        accuracy = 0
+        while (error - 1) >> accuracy:
+            accuracy += 1
+        return utc, accuracy
+
+    def set(self, ticks, utc, accuracy):
+        # A controller's word, already authenticated. Returns whether it was plausible; if not, nothing changes.
+        if not (0 <= ticks <= self.now() and _EARLIEST <= utc < _LATEST):
+            return False
+        error = 1 << accuracy
+        step = True
+        if self._fix is not None:
+            expected, slack = self._at(ticks)
+            step = abs(utc - expected) > error + slack
+        fix = (ticks, utc, error)
+        if self._anchor is None:
+            self._anchor = fix
+        else:
+            self._learn(fix, step)
+        self._fix = fix
+        if step and self.stepped:
+            self.stepped(utc, accuracy)
+        return True
+
+    def _learn(self, fix, step):
+        # Drift over the time since the anchor, once that is known better than what we held so far. A contradiction may
+        # be a drift or a corrected controller: until the next fix tells, allow for both.
+        ticks, utc, error = self._anchor
+        elapsed = fix[0] - ticks
+        if elapsed > 0:
+            drift = (fix[1] - utc - elapsed) * _BILLION // elapsed
+            slack = (error + fix[2]) * _BILLION // elapsed + _WANDER
+            if step:
+                slack += abs(drift)
+                drift = 0
+                if slack > _IMPLAUSIBLE:
+                    slack = _ASSUMED
+            elif slack >= self._slack:
+                return
+            self._drift = drift
+            self._slack = slack
+        self._anchor = fix

@@ -1,0 +1,283 @@
+# Commands: whether to believe one, and what it may do (SPEC.md section 10). What is wrong, stale, repeated or forged is
+# refused and counted, and changes nothing. Knows no packets.
+from cbor import decode, put
+from cose import PAYLOAD, mac0, open_mac0
+from mac import hkdf
+from micropython import const
+from wire import (
+    AAD_COMMAND,
+    AAD_REPLY,
+    COMMAND_ACKNOWLEDGE,
+    COMMAND_DESCRIBE,
+    COMMAND_IDENTIFY,
+    COMMAND_LOG_LEVEL,
+    COMMAND_PING,
+    COMMAND_REBOOT,
+    COMMAND_REPL,
+    COMMAND_SET_TIME,
+    COMMAND_START,
+    COMMAND_STOP,
+    COMMANDKEY_ARGUMENT,
+    COMMANDKEY_BOARD,
+    COMMANDKEY_BOOT,
+    COMMANDKEY_COMMAND,
+    COMMANDKEY_COUNTER,
+    COMMANDKEY_DEVICE,
+    COMMANDKEY_FIRMWARE,
+    COMMANDKEY_NAME,
+    COMMANDKEY_NONCE,
+    COMMANDKEY_RESULT,
+    COMMANDKEY_THUMBPRINT,
+    COMMANDKEY_TICKS,
+    DIGEST_SIZE,
+    INFO_COMMAND,
+    LOGLEVEL_DEBUG,
+    LOGLEVEL_ERROR,
+    MAX_CHANNELS,
+    MAX_OPEN,
+    MAX_RANGES,
+    MAX_SEQ,
+    NONCE_SIZE,
+    RESULT_BAD_ARGUMENT,
+    RESULT_BAD_FORM,
+    RESULT_BAD_MAC,
+    RESULT_NOT_ALLOWED,
+    RESULT_NOT_PROVISIONED,
+    RESULT_OK,
+    RESULT_STALE_COUNTER,
+    RESULT_UNKNOWN_COMMAND,
+    RESULT_WRONG_BOOT,
+    RESULT_WRONG_DEVICE,
+    RESULT_WRONG_NONCE,
+    TAG_MAC0,
+)
+
+_LAST = (1 << 63) - 1  # of ticks and UTC
+_SLICE = const(300)  # about what one slice costs, in loop iterations
+
+
+class Control:
+    # thumbprint: 32 bytes. texts: (firmware, board, name). secret: 32 bytes, or None where not provisioned. nonce: 8
+    # random bytes of this boot. actions: the app's {COMMAND_START, COMMAND_STOP: function(channel ids) -> whether they exist,
+    # COMMAND_REBOOT: function(None), to reboot once the link is idle}. A link that serves this sets `link`.
+    def __init__(self, thumbprint, texts, secret, boot, nonce, clock, journal, actions):
+        self.counter = 0  # the last one accepted
+        self.refused = 0
+        self.request = None
+        self.closed = False
+        self.link = None
+        self._thumbprint = thumbprint
+        self._texts = texts
+        self._key = hkdf(secret, thumbprint, INFO_COMMAND) if secret else None
+        self._boot = boot
+        self._nonce = nonce
+        self._clock = clock
+        self._journal = journal
+        self._actions = actions
+        self._cause = 0  # why the last one was refused
+        self._told = 0  # of `refused`, by take_refusals()
+        # command: function(request, fields of the reply) -> result, or a generator of slices that returns it
+        self._handlers = {
+            COMMAND_IDENTIFY: self._identify,
+            COMMAND_DESCRIBE: self._describe,
+            COMMAND_ACKNOWLEDGE: self._acknowledge,
+            COMMAND_PING: self._ping,
+            COMMAND_SET_TIME: self._set_time,
+            COMMAND_START: self._switch,
+            COMMAND_STOP: self._switch,
+            COMMAND_LOG_LEVEL: self._log_level,
+            COMMAND_REBOOT: self._reboot,
+            COMMAND_REPL: self._repl,
+        }
+
+    def take_refusals(self):
+        # (cause of the last refusal, how many since the last call), or None
+        count = self.refused - self._told
+        self._told = self.refused
+        return (self._cause, count) if count else None
+
+    def handle(self, body, reply):
+        # A generator of slices, each yielded as (kind, units); returns the length of the answer it built in `reply`.
+        result = yield from self.check(body)
+        request = self.request
+        fields = {COMMANDKEY_COMMAND: request[COMMANDKEY_COMMAND] if request else 0}
+        closed = self.closed
+        if closed:
+            fields[COMMANDKEY_COUNTER] = request[COMMANDKEY_COUNTER]
+            fields[COMMANDKEY_NONCE] = self._nonce
+        if result == RESULT_OK:
+            result = self._handlers[request[COMMANDKEY_COMMAND]](request, fields)
+            if not isinstance(result, int):
+                result = yield from result
+        if result != RESULT_OK:
+            self.refused += 1
+            self._cause = result
+        fields[COMMANDKEY_RESULT] = result
+        if not closed:
+            return put(reply, 0, fields)
+        end = put(reply, PAYLOAD, fields)
+        yield ("bytecode", _SLICE)
+        return mac0(reply, end, self._key, AAD_REPLY)
+
+    def check(self, body):
+        # The same without doing anything but using up the counter: returns a result, and leaves the command's map in
+        # `request`, None if it has not the form of one, and in `closed` whether its MAC is right.
+        self.request = None
+        self.closed = False
+        try:
+            if not (len(body) and body[0] == 0xC0 | TAG_MAC0):
+                if len(body) > MAX_OPEN:
+                    return RESULT_BAD_FORM
+                request = decode(body)
+                command = _integer(request, COMMANDKEY_COMMAND)
+                self.request = request
+                if command == COMMAND_IDENTIFY or command == COMMAND_DESCRIBE:
+                    return RESULT_OK
+                return RESULT_NOT_ALLOWED if command in self._handlers else RESULT_UNKNOWN_COMMAND
+            if self._key is None:
+                return RESULT_NOT_PROVISIONED
+            body = open_mac0(body, self._key, AAD_COMMAND)
+            yield ("bytecode", _SLICE)
+            request = decode(body)
+            command = _integer(request, COMMANDKEY_COMMAND)
+            boot = _integer(request, COMMANDKEY_BOOT)
+            counter = _integer(request, COMMANDKEY_COUNTER)
+            device = _octets(request, COMMANDKEY_DEVICE, DIGEST_SIZE)
+            nonce = _octets(request, COMMANDKEY_NONCE, NONCE_SIZE)
+            yield ("bytecode", _SLICE)
+        except ValueError as e:
+            return RESULT_BAD_MAC if e.args[0] == "mac" else RESULT_BAD_FORM
+        self.request = request
+        self.closed = True
+        if device != self._thumbprint[:DIGEST_SIZE]:
+            return RESULT_WRONG_DEVICE
+        if boot != self._boot:
+            return RESULT_WRONG_BOOT
+        if nonce != self._nonce:
+            return RESULT_WRONG_NONCE
+        if counter <= self.counter:
+            return RESULT_STALE_COUNTER
+        self.counter = counter
+        if command not in self._handlers:
+            return RESULT_UNKNOWN_COMMAND
+        if command in _ARGUMENTS and not _ARGUMENTS[command](request.get(COMMANDKEY_ARGUMENT)):
+            return RESULT_BAD_ARGUMENT
+        return RESULT_OK
+
+    # ------------------------------------------------------------ what each does
+
+    def _identify(self, request, fields):
+        fields[COMMANDKEY_THUMBPRINT] = self._thumbprint
+        fields[COMMANDKEY_BOOT] = self._boot
+        fields[COMMANDKEY_NONCE] = self._nonce
+        fields[COMMANDKEY_COUNTER] = self.counter
+        fields[COMMANDKEY_FIRMWARE], fields[COMMANDKEY_BOARD], fields[COMMANDKEY_NAME] = self._texts
+        return self._ping(request, fields)
+
+    def _describe(self, request, fields):
+        self.link.restart()
+        return RESULT_OK
+
+    def _acknowledge(self, request, fields):
+        ranges = request[COMMANDKEY_ARGUMENT]
+        if ranges[-1][1] > self._journal.newest:
+            return RESULT_BAD_ARGUMENT
+        return self._settle(ranges)
+
+    def _settle(self, ranges):
+        for first, last in ranges:
+            self._journal.acknowledge(first, last)
+            self.link.acknowledged(first, last)
+            yield ("bytecode", _SLICE)
+        return RESULT_OK
+
+    def _ping(self, request, fields):
+        fields[COMMANDKEY_TICKS] = self._clock.now()
+        return RESULT_OK
+
+    def _set_time(self, request, fields):
+        if not self._clock.set(*request[COMMANDKEY_ARGUMENT]):
+            return RESULT_BAD_ARGUMENT
+        return self._ping(request, fields)
+
+    def _switch(self, request, fields):
+        taken = self._actions[request[COMMANDKEY_COMMAND]](request[COMMANDKEY_ARGUMENT])
+        return RESULT_OK if taken else RESULT_BAD_ARGUMENT
+
+    def _log_level(self, request, fields):
+        self.link.level = request[COMMANDKEY_ARGUMENT]
+        return RESULT_OK
+
+    def _reboot(self, request, fields):
+        self._actions[COMMAND_REBOOT](None)
+        return RESULT_OK
+
+    def _repl(self, request, fields):
+        if not self.link.repl:
+            return RESULT_NOT_ALLOWED
+        self.link.repl_requested = True
+        return RESULT_OK
+
+
+def _integer(request, key):
+    # MicroPython's bool is no int
+    value = request.get(key) if isinstance(request, dict) else None
+    if not isinstance(value, int) or value < 0:
+        raise ValueError("type")
+    return value
+
+
+def _octets(request, key, size):
+    value = request.get(key)
+    if not isinstance(value, bytes) or len(value) != size:
+        raise ValueError("type")
+    return value
+
+
+def _within(value, least, most):
+    return isinstance(value, int) and least <= value <= most
+
+
+def _ranges(value):
+    if not isinstance(value, list) or not 0 < len(value) <= MAX_RANGES:
+        return False
+    least = 1
+    for pair in value:
+        if not isinstance(pair, list) or len(pair) != 2:
+            return False
+        if not (_within(pair[0], least, MAX_SEQ) and _within(pair[1], pair[0], MAX_SEQ)):
+            return False
+        least = pair[1] + 2
+    return True
+
+
+def _time(value):
+    return (
+        isinstance(value, list)
+        and len(value) == 3
+        and _within(value[0], 0, _LAST)
+        and _within(value[1], 0, _LAST)
+        and _within(value[2], 0, 63)
+    )
+
+
+def _channels(value):
+    return (
+        isinstance(value, list)
+        and 0 < len(value) <= MAX_CHANNELS
+        and all(_within(v, 0, MAX_CHANNELS - 1) for v in value)
+    )
+
+
+def _level(value):
+    return _within(value, LOGLEVEL_DEBUG, LOGLEVEL_ERROR)
+
+
+# what an argument must look like; the other commands take none
+_ARGUMENTS = {
+    COMMAND_ACKNOWLEDGE: _ranges,
+    COMMAND_SET_TIME: _time,
+    COMMAND_START: _channels,
+    COMMAND_STOP: _channels,
+    COMMAND_LOG_LEVEL: _level,
+}

@@ -1,0 +1,311 @@
+# The link to whoever reads this device: which packet goes out next on a byte stream, and when again.
+# Frames come out of the journal through a sliding window, and again until they are acknowledged. Nothing here deletes.
+from micropython import const
+from packet import Receiver, encode, gap, room
+from wire import (
+    LOG_HEADER_SIZE,
+    LOGLEVEL_INFO,
+    MAX_COMMAND,
+    MAX_FRAME,
+    MAX_LOG,
+    PACKETTYPE_COMMAND,
+    PACKETTYPE_FRAME,
+    PACKETTYPE_LOG,
+    PACKETTYPE_REPLY,
+    pack_log_header,
+)
+
+_LINKED = const(10_000_000)  # us since the last valid packet for which somebody counts as reading
+_PAUSE = const(1_000_000)  # us without a byte after which a begun packet is given up
+_PATIENCE = const(3)  # times the wait for an acknowledgement doubles
+_READ = const(64)  # bytes taken from the stream in one step
+_WRITE = const(256)  # bytes given to it
+_CTRL_C = const(3)
+_CR = const(13)
+
+
+class Link:
+    # stream: readinto(buf) -> bytes read, write(buf, n) -> bytes taken; neither waits, None counts as 0.
+    # journal: newest, next_unacked(after), read(seq, buf), read_descriptor(buf). control: handle(body, reply), a
+    # generator of slices. `now` is real time in microseconds, whatever the samples' clock is.
+    def __init__(self, stream, journal, control, window=8, resend=3_000_000, repl=True):
+        self.stream = stream
+        self.journal = journal
+        self.control = control
+        control.link = self  # what it may tell: restart, acknowledged, level, repl_requested
+        self.level = LOGLEVEL_INFO
+        self.repl = repl  # whether anybody may ever have the REPL
+        self.repl_requested = False
+        self.resent = 0
+        self.unlogged = 0  # lines dropped because one was waiting
+        self._receiver = Receiver(MAX_COMMAND)
+        self._chunk = memoryview(bytearray(_READ))
+        self._one = self._chunk[:1]
+        self._taken = 0  # bytes of the chunk the receiver has seen
+        self._have = 0
+        self._heard = None  # when the last valid packet came
+        self._byte_at = 0  # when the last byte came
+        self._clean = True  # nothing but REPL bytes since the last delimiter
+        self._ctrl_c = False
+        # However talkative the peer is, something is sent after each read, and a frame may go after each reply.
+        self._listened = self._owing = False
+        body = gap(MAX_FRAME)
+        self._out = memoryview(bytearray(room(MAX_FRAME)))
+        self._body = self._out[body : body + MAX_FRAME]
+        self._reply = self._out[body : body + MAX_COMMAND]
+        self._loaded = -1  # bytes of a body that waits to be made a packet
+        self._type = 0
+        self._id = 0
+        self._slot = -1  # of the frame that is on its way out
+        self._position = 0
+        self._end = 0
+        self._asked = 0  # id of the command being handled
+        self._count = 0  # id of the last packet that was no reply
+        self._line = memoryview(bytearray(LOG_HEADER_SIZE + MAX_LOG))
+        self._line_size = 0
+        self._command = None  # the command being handled, slice by slice
+        self._describe = False
+        self._window = window
+        self._reserve = window // 4  # slots the backlog leaves to live frames
+        self._seqs = [0] * window  # frames in flight; 0 is none
+        self._tries = bytearray(window)
+        self._due = [0] * window
+        self._resend = resend
+        self._cursor = 0  # up to here the backlog was looked at
+        self._live = journal.newest  # up to here frames are backlog, or were sent when they were new
+        self._again = False  # a live frame found no slot, so the backlog must be looked at once more
+        self._turn = False
+
+    def linked(self, now):
+        return self._heard is not None and now - self._heard < _LINKED
+
+    def bad(self):
+        return self._receiver.bad
+
+    def idle(self):
+        # whether everything said was given to the stream: a reboot waits for that
+        return not (self._end or self._command or self._loaded >= 0)
+
+    def restart(self):
+        # Somebody new reads: everything unacknowledged goes again, oldest first, after the descriptor.
+        for slot in range(self._window):
+            if self._seqs[slot]:
+                self._seqs[slot] = 0
+                self.resent += 1
+        self._slot = -1
+        self._cursor = 0
+        self._live = self.journal.newest
+        self._describe = True
+
+    def acknowledged(self, first, last):
+        for slot in range(self._window):
+            if first <= self._seqs[slot] <= last:
+                self._seqs[slot] = 0
+            else:
+                self._tries[slot] = 0  # somebody listens: no reason to hesitate
+
+    def log(self, level, text):
+        # never keys, never personal data
+        if level < self.level:
+            return
+        if self._line_size:
+            self.unlogged += 1
+            return
+        data = text.encode()
+        n = len(data)
+        if n > MAX_LOG:
+            n = MAX_LOG
+            while data[n] & 0xC0 == 0x80:
+                n -= 1
+        pack_log_header(self._line, 0, level)
+        self._line[LOG_HEADER_SIZE : LOG_HEADER_SIZE + n] = data[:n]
+        self._line_size = LOG_HEADER_SIZE + n
+
+    def step(self, now):
+        # One slice of work, at most about 10 ms on the chip; returns (kind, units) of it for the clock, or None.
+        if not (self._listened or self._command or self._owing or self.repl_requested):
+            n = self._receive(now)
+            if n:
+                self._listened = True
+                return ("viper", n)
+        self._listened = False
+        if self._end:
+            return self._send(now)
+        if self._loaded >= 0:
+            return self._encode()
+        if self._command:
+            return self._handle()
+        self._owing = False
+        if self.linked(now):
+            return self._load(now)
+        return None
+
+    # ------------------------------------------------------------ in
+
+    def _receive(self, now):
+        if self._taken == self._have and not self._read(now):
+            return 0
+        start = self._taken
+        receiver = self._receiver
+        while self._taken < self._have:
+            self._taken = receiver.take(self._chunk, self._taken, self._have)
+            if receiver.body is not None:
+                if not self.linked(now):
+                    self._live = self.journal.newest  # what nobody heard of is backlog
+                self._heard = now
+                if receiver.type == PACKETTYPE_COMMAND:
+                    # the rest of the chunk waits until this one is answered
+                    self._asked = receiver.id
+                    self._command = self.control.handle(receiver.body, self._reply)
+                    break
+        return self._taken - start
+
+    def _read(self, now):
+        # While a REPL byte may come next, take none beyond it: what follows is meant for the REPL.
+        watching = self._clean and not self.linked(now)
+        n = self.stream.readinto(self._one if watching else self._chunk)
+        if n:
+            self._byte_at = now
+            self._taken = 0
+            self._have = n
+            self._clean = self._watch(self._chunk[0]) if watching else not self._chunk[n - 1]
+        elif now - self._byte_at > _PAUSE:
+            self._receiver.reset()
+            self._clean = True
+            self._ctrl_c = False
+        return n
+
+    def _watch(self, byte):
+        # mpremote sends CR ctrl-C CR ctrl-A, older ones CR ctrl-C ctrl-C; no packet can begin with either. Returns
+        # whether the REPL may still be meant.
+        known = byte == _CTRL_C or byte == _CR
+        if known and self._ctrl_c and self.repl:
+            self.repl_requested = True
+        self._ctrl_c = byte == _CTRL_C
+        return known or not byte
+
+    # ------------------------------------------------------------ out
+
+    def _send(self, now):
+        stop = min(self._end, self._position + _WRITE)
+        n = self.stream.write(self._out[self._position : stop], stop - self._position)
+        if n:
+            self._position += n
+            if self._position == self._end:
+                self._end = 0
+                if self._slot >= 0:
+                    # counted from here, so that a slow stream does not make a frame late before it has left
+                    self._due[self._slot] = now + (self._resend << self._tries[self._slot])
+                    self._slot = -1
+            return ("bytecode", 20)
+        return None
+
+    def _encode(self):
+        n = self._loaded
+        self._loaded = -1
+        self._position = 0
+        self._end = encode(self._out, gap(MAX_FRAME), n, self._type, self._id)
+        return ("viper", 2 * n)
+
+    def _handle(self):
+        try:
+            return next(self._command)
+        except StopIteration as stop:
+            n = stop.value
+        self._command = None
+        self._owing = True
+        self._put(PACKETTYPE_REPLY, n, self._asked)
+        return ("bytecode", 10)
+
+    def _put(self, type, n, id=-1):
+        if id < 0:
+            id = self._count = (self._count + 1) & 0xFF
+        self._type = type
+        self._id = id
+        self._loaded = n
+
+    def _load(self, now):
+        n = self._line_size
+        if n:
+            self._body[:n] = self._line[:n]
+            self._line_size = 0
+            self._put(PACKETTYPE_LOG, n)
+            return ("bytecode", 20)
+        if self._describe:
+            self._describe = False
+            n = self.journal.read_descriptor(self._body)
+        else:
+            seq = self._choose(now)
+            if not seq:
+                return None
+            n = self.journal.read(seq, self._body)
+            if not n and self._slot >= 0:
+                self._seqs[self._slot] = 0  # the journal was full and dropped it
+                self._slot = -1
+        if n:
+            self._put(PACKETTYPE_FRAME, n)
+        return ("bytecode", 100)
+
+    # ------------------------------------------------------------ the window
+
+    def _choose(self, now):
+        # The next frame to send, or 0. `_slot` is the place in the window that keeps an eye on it, or -1.
+        for _ in (0, 1):
+            self._turn = not self._turn
+            seq = self._live_frame() if self._turn else self._backlog_frame(now)
+            if seq:
+                return seq
+        return 0
+
+    def _occupy(self, seq, reserve):
+        # Keep an eye on a frame, if that leaves `reserve` slots free.
+        free = -1
+        for slot in range(self._window):
+            if not self._seqs[slot]:
+                free = slot
+                reserve -= 1
+        self._slot = free if reserve < 0 else -1
+        if self._slot >= 0:
+            self._seqs[free] = seq
+            self._due[free] = 0
+            self._tries[free] = 0
+
+    def _live_frame(self):
+        newest = self.journal.newest
+        if self._live >= newest:
+            return 0
+        seq = self.journal.next_unacked(self._live)
+        self._live = seq or newest
+        if seq:
+            self._occupy(seq, 0)
+            if self._slot < 0:
+                self._again = True
+        return seq
+
+    def _backlog_frame(self, now):
+        oldest = -1
+        free = 0
+        for slot in range(self._window):
+            seq = self._seqs[slot]
+            if not seq:
+                free += 1
+            elif now >= self._due[slot] and (oldest < 0 or seq < self._seqs[oldest]):
+                oldest = slot
+        if oldest >= 0:
+            self._slot = oldest
+            self._tries[oldest] = min(self._tries[oldest] + 1, _PATIENCE)
+            self.resent += 1
+            return self._seqs[oldest]
+        if self._again and free:
+            self._again = False
+            self._cursor = 0
+        while free > self._reserve and self._cursor < self._live:
+            seq = self.journal.next_unacked(self._cursor)
+            if not seq or seq > self._live:
+                self._cursor = self._live
+            else:
+                self._cursor = seq
+                if seq not in self._seqs:
+                    self._occupy(seq, self._reserve)
+                    return seq
+        return 0
