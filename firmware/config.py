@@ -34,8 +34,23 @@ class Config:
                 self.refused = self.refused or name
                 value = rule[0]
             setattr(self, name, value)
+        self._counted = root + "/counted"
         self.key = _secret(root + "/key")
         self.secret = _secret(root + "/secret")
+
+    @property
+    def counted(self):
+        # whether this key has signed: then a journal without counters means that they were lost
+        try:
+            with open(self._counted):
+                return True
+        except OSError:
+            return False
+
+    def count(self):
+        if not self.counted:
+            with open(self._counted, "w") as f:
+                f.write("1")
 
 
 def _fits(value, rule):

@@ -20,6 +20,7 @@ from wire import (
 
 _SOONEST = const(500_000)  # us until a failed sensor is tried again; doubles
 _LATEST = const(60_000_000)
+_NEVER = 1 << 62
 
 
 class Stream:
@@ -38,16 +39,24 @@ class Stream:
         self._wait = _SOONEST
         self._lead_off = False
 
-    def stop(self):
-        self.off = True
+    def switch(self, off):
+        self.off = off
         self.up = False
+        self.due = 0
+
+    def deadline(self):
+        # when service() has something to do
+        if self.up or (not self.off and self.ring.head == self.ring.tail):
+            return self.due
+        return _NEVER
 
     def service(self, now, early):
         # Read or (re)start the sensor if it is due; `early` reads before it is, because something long comes next.
         sensor = self.sensor
         try:
             if self.up:
-                if early or sensor.due(now) <= now:
+                if sensor.due(now) <= now or (early and sensor.SHALLOW):
+                    sensor.early = early
                     sensor.read(self.ring, now)
                     if sensor.lost:
                         self._overrun(now)
@@ -70,7 +79,7 @@ class Stream:
             self._wait = _SOONEST
             if self.fault:
                 self.fault = 0
-                self.report(EVENT_SENSOR_OK, ((EVENTKEY_STREAM, self.number),), now)
+                self.report(EVENT_SENSOR_OK, {EVENTKEY_STREAM: self.number}, now)
 
     def _fail(self, fault, now):
         # What the ring still holds goes into the next frame; the sensor starts anew only after that, so that no block
@@ -82,17 +91,17 @@ class Stream:
         self._wait = min(2 * self._wait, _LATEST)
         if fault and fault != self.fault:
             self.fault = fault
-            self.report(EVENT_SENSOR_FAULT, ((EVENTKEY_STREAM, self.number), (EVENTKEY_FAULT, fault)), now)
+            self.report(EVENT_SENSOR_FAULT, {EVENTKEY_STREAM: self.number, EVENTKEY_FAULT: fault}, now)
 
     def _overrun(self, now):
         sensor = self.sensor
         self.overruns += 1
         self.lost += sensor.lost
-        detail = ((EVENTKEY_STREAM, self.number), (EVENTKEY_COUNT, sensor.lost), (EVENTKEY_ESTIMATED, sensor.estimated))
-        self.report(EVENT_OVERRUN, detail, now)
+        details = {EVENTKEY_STREAM: self.number, EVENTKEY_COUNT: sensor.lost, EVENTKEY_ESTIMATED: sensor.estimated}
+        self.report(EVENT_OVERRUN, details, now)
         sensor.lost = 0
         sensor.estimated = False
 
     def _lead(self, off, now):
         self._lead_off = off
-        self.report(EVENT_LEAD_OFF if off else EVENT_LEAD_ON, ((EVENTKEY_CHANNEL, self.channel),), now)
+        self.report(EVENT_LEAD_OFF if off else EVENT_LEAD_ON, {EVENTKEY_CHANNEL: self.channel}, now)

@@ -241,6 +241,7 @@ class Counter(IntEnum):
     SIGN_US = 15
     BUSY_PERMILLE = 16
     SENSORS_DOWN = 17
+    EVENTS_LOST = 18
 
 
 # ---------------------------------------------------------------- channels: codes and units, once

@@ -19,6 +19,7 @@ import time
 import tty
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ FLASH, ABOUT = "flash.bin", "board.json"
 EXIT = 64  # a board process that resets ends with this plus the cause (firmware/hal/virtual.py)
 RAW_REPL = b"raw REPL; CTRL-B to exit\r\n"
 OFF_US = 1_000_000  # how long a power cut lasts for the chips
+LAUNCH = "import sys; from micropython_run import run_main; sys.exit(run_main(sys.argv))"
 Say = Callable[[dict[str, Any]], None]
 
 
@@ -86,7 +88,11 @@ class Machine:
             seed=options.seed,
             cpu=options.cpu,
         )
-        self._code = compile_firmware(options.folder / "firmware", "x64", {"board.py": boards.render(self._board)})
+        self._code = compile_firmware(
+            options.folder / "firmware",
+            "x64",
+            {"board.py": boards.render(self._board) + f'VERSION = "{version("vitalwire")}"\n'},
+        )
         self._relay = Relay(options.listen)
         self._orders: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._process: subprocess.Popen[bytes] | None = None
@@ -140,7 +146,7 @@ class Machine:
             unique_id=hashlib.sha256(self.about["public_key"].encode()).digest()[:6],
         )
         extra = {f"VITALWIRE_{name}": value for name, value in self.options.extra.items()}
-        command = [sys.executable, "-m", "micropython_unix", "-X", f"heapsize={self.options.heap}"]
+        command = [sys.executable, "-c", LAUNCH, "-X", f"heapsize={self.options.heap}"]
         command += ["-i", "-c", ""] if repl else ["-c", "import main"]
         self._process = subprocess.Popen(
             command,

@@ -1,0 +1,260 @@
+# The board's loop: sensors first, then one slice of whatever is next, then rest. Owns no hardware of its own.
+# A slice says ("long", 0) before something that takes long on a chip; then every FIFO is emptied first.
+import gc
+from micropython import const
+from clock import Clock
+from codec import Encoder
+from control import Control
+from frame import FrameMaker
+from identity import cose_key, thumbprint
+from journal import Journal
+from link import Link
+from p256 import Signer
+from recorder import Recorder, describe_channels
+from sensors import make
+from sensors.battery import Battery
+from stream import Stream
+from wire import (
+    CAUSE_COMMAND,
+    COMMAND_REBOOT,
+    COMMAND_START,
+    COMMAND_STOP,
+    COUNTER_BAD_PACKETS,
+    COUNTER_BATTERY_MV,
+    COUNTER_BUSY_PERMILLE,
+    COUNTER_DROPPED,
+    COUNTER_EVENTS_LOST,
+    COUNTER_FRAMES,
+    COUNTER_HEAP_FREE,
+    COUNTER_HEAP_LOW,
+    COUNTER_JOURNAL_SECTORS,
+    COUNTER_JOURNAL_USED,
+    COUNTER_LOST_SAMPLES,
+    COUNTER_OVERRUNS,
+    COUNTER_REFUSED,
+    COUNTER_RESENT,
+    COUNTER_SENSORS_DOWN,
+    COUNTER_UNACKED,
+    COUNTER_UPTIME_S,
+    EVENT_CHANNEL_STARTED,
+    EVENT_CHANNEL_STOPPED,
+    EVENT_LOW_BATTERY,
+    EVENT_TIME_SET,
+    EVENTKEY_CHANNEL,
+    EVENTKEY_MILLIVOLT,
+    EVENTKEY_UTC,
+    EVENTKEY_UTC_ACCURACY,
+    KEY_BOARD,
+    KEY_CHANNELS,
+    KEY_DEVICE,
+    KEY_FIRMWARE,
+    KEY_POLICY,
+    KEY_PUBLIC_KEY,
+    KEY_VERSION,
+    NONCE_SIZE,
+    POLICY_SIGN,
+    VERSION,
+)
+
+_TURN = const(40)  # about what one turn costs besides its slice, in loop iterations
+_COLLECT = const(8192)  # bytes of free heap below which garbage is collected before a frame is begun
+
+
+class Refused(Exception):
+    # this board cannot record: the text says what is missing
+    pass
+
+
+class App:
+    def __init__(self, hal, board, config):
+        self.hal = hal
+        self.board = board
+        if config.key is None:
+            raise Refused("no key: provision this board")
+        self.journal = journal = Journal(hal.partition("journal"), config.when_full == "stop")
+        mounted = journal.mount()
+        if not mounted and config.counted:
+            raise Refused("counters lost: provision a new key")
+        boot = journal.begin()
+        config.count()
+        key = cose_key(config.key)
+        print_ = thumbprint(key)
+        firmware = "vitalwire " + board.VERSION
+        self.clock = Clock(hal.ticks, 1 << 62, self._time_set)
+        actions = {COMMAND_START: self._start, COMMAND_STOP: self._stop, COMMAND_REBOOT: self._reboot}
+        texts = (firmware, board.NAME, config.device)
+        self.control = Control(
+            print_, texts, config.secret, boot, hal.random(NONCE_SIZE), self.clock, journal, actions
+        )
+        self.link = Link(hal.stream, journal, self.control, window=config.window, repl=config.repl)
+        seconds = config.frame_ms // 1000 + 2
+        self.streams = []
+        for row in board.SENSORS:
+            self._add(self.streams, make(hal, row), seconds)
+        self.scalars = []
+        if board.BATTERY:
+            pin, numerator, denominator, self.empty, _ = board.BATTERY
+            self._add(self.scalars, Battery(hal.adc(pin), numerator, denominator), seconds)
+        contents = {
+            KEY_VERSION: VERSION,
+            KEY_DEVICE: config.device,
+            KEY_PUBLIC_KEY: key,
+            KEY_BOARD: board.NAME,
+            KEY_FIRMWARE: firmware,
+            KEY_POLICY: POLICY_SIGN,
+            KEY_CHANNELS: describe_channels(self.streams, self.scalars),
+        }
+        most = max([s.ring.mask + 1 for s in self.streams])
+        signer = Signer(config.key, hal.random if config.hedge else None)
+        maker = FrameMaker(journal, signer, self.clock.utc)
+        self.recorder = Recorder(
+            maker, self.control, self.streams, self.scalars, Encoder(most), config, most, self._counters
+        )
+        self.recorder.begin(hal.ticks(), hal.reset_cause(), contents)
+        self.job = None
+        self.rebooting = False
+        self.low_battery = False
+        self.busy = 0
+        self.heap_low = gc.mem_free()
+
+    def _add(self, streams, sensor, seconds):
+        numerator, denominator = sensor.RATE
+        capacity = 16
+        while capacity * denominator < seconds * numerator:
+            capacity *= 2
+        streams.append(Stream(len(streams), 0, sensor, capacity, self._report))
+
+    # ------------------------------------------------------------ the loop
+
+    def run(self):
+        # until somebody is to have the REPL
+        hal = self.hal
+        hal.stream.open()
+        try:
+            while not self.link.repl_requested:
+                self.turn()
+        finally:
+            hal.stream.close()
+
+    def turn(self):
+        hal = self.hal
+        hal.feed()
+        hal.spend("bytecode", _TURN)
+        start = now = hal.ticks()
+        self.sense(now, False)
+        worked = self._work(now)
+        if self._slice(self.link.step(hal.wall())):
+            worked = True
+        if self.rebooting and self.link.idle():
+            self.journal.flush()
+            hal.reset(CAUSE_COMMAND)
+        now = hal.ticks()
+        self.busy += now - start
+        if not worked:
+            until = self.recorder.due
+            for stream in self.streams:
+                until = min(until, stream.deadline())
+            for stream in self.scalars:
+                until = min(until, stream.deadline())
+            hal.idle(until)
+
+    def sense(self, now, early):
+        for stream in self.streams:
+            stream.service(now, early)
+        for stream in self.scalars:
+            stream.service(now, False)
+
+    def _work(self, now):
+        # one slice of the frame in the making; whether there was one
+        if self.job is None:
+            self.job = self.recorder.next(now)
+            if self.job is None:
+                return False
+            free = gc.mem_free()
+            self.heap_low = min(self.heap_low, free)
+            if free < _COLLECT:
+                gc.collect()
+                self.hal.spend("gc", 1)
+        try:
+            self._slice(next(self.job))
+        except StopIteration:
+            self.job = None
+        return True
+
+    def _slice(self, done):
+        if done is None:
+            return False
+        kind, units = done
+        if kind == "long":
+            self.sense(self.hal.ticks(), True)
+        else:
+            self.hal.spend(kind, units)
+        return True
+
+    # ------------------------------------------------------------ what happens
+
+    def _report(self, code, details, ticks):
+        self.recorder.report(code, details, ticks)
+
+    def _time_set(self, utc, accuracy):
+        self._report(EVENT_TIME_SET, {EVENTKEY_UTC: utc, EVENTKEY_UTC_ACCURACY: accuracy}, self.hal.ticks())
+
+    def _switch(self, ids, off, event):
+        # whole streams only: their channels share a FIFO
+        wanted = set(ids)
+        chosen = []
+        for stream in self.streams:
+            own = set(range(stream.channel, stream.channel + len(stream.sensor.CHANNELS)))
+            if own & wanted:
+                if own - wanted:
+                    return False
+                chosen.append(stream)
+                wanted -= own
+        if wanted:
+            return False
+        now = self.hal.ticks()
+        for stream in chosen:
+            if stream.off != off:
+                stream.switch(off)
+                for channel in range(len(stream.sensor.CHANNELS)):
+                    self._report(event, {EVENTKEY_CHANNEL: stream.channel + channel}, now)
+        return True
+
+    def _start(self, ids):
+        return self._switch(ids, False, EVENT_CHANNEL_STARTED)
+
+    def _stop(self, ids):
+        return self._switch(ids, True, EVENT_CHANNEL_STOPPED)
+
+    def _reboot(self, _):
+        self.rebooting = True
+
+    def _counters(self, now):
+        journal = self.journal
+        link = self.link
+        counters = {
+            COUNTER_UPTIME_S: now // 1_000_000,
+            COUNTER_FRAMES: journal.newest,
+            COUNTER_UNACKED: journal.unacked(),
+            COUNTER_JOURNAL_SECTORS: journal.sectors,
+            COUNTER_JOURNAL_USED: journal.used(),
+            COUNTER_DROPPED: journal.lost,
+            COUNTER_RESENT: link.resent,
+            COUNTER_BAD_PACKETS: link.bad(),
+            COUNTER_REFUSED: self.control.refused,
+            COUNTER_OVERRUNS: sum([s.overruns for s in self.streams]),
+            COUNTER_LOST_SAMPLES: sum([s.lost for s in self.streams]),
+            COUNTER_HEAP_FREE: gc.mem_free(),
+            COUNTER_HEAP_LOW: self.heap_low,
+            COUNTER_BUSY_PERMILLE: self.busy * 1000 // max(now, 1),
+            COUNTER_SENSORS_DOWN: sum([not s.up and not s.off for s in self.streams]),
+            COUNTER_EVENTS_LOST: self.recorder.events_lost,
+        }
+        for stream in self.scalars:
+            millivolt = stream.sensor.millivolt
+            counters[COUNTER_BATTERY_MV] = millivolt
+            if self.low_battery != (0 < millivolt < self.empty):
+                self.low_battery = not self.low_battery
+                if self.low_battery:
+                    self._report(EVENT_LOW_BATTERY, {EVENTKEY_MILLIVOLT: millivolt}, now)
+        return counters
