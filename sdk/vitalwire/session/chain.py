@@ -133,9 +133,11 @@ class Chain:
             and link.boot <= hole.after_boot
         )
 
-    @staticmethod
-    def explained(first: int, last: int, declared: Iterable[Declaration]) -> bool:
-        """Return whether declarations cover all numbers from first to last."""
+    def explains(self, link: Link, declared: Iterable[Declaration]) -> bool:
+        """Return whether all numbers between the head and this frame are burned or in declarations."""
+        first, last = self.head + 1, link.seq - 1
+        if link.prev == self.digest and link.boot > self.boot:
+            return True
         for declaration in sorted(declared):
             if declaration.first <= first <= declaration.last:
                 first = declaration.last + 1
@@ -175,9 +177,10 @@ class Chain:
         state = State.MISSING if self.head else State.BEFORE
         self.holes.append(Hole(*gap, state, self.digest, self.boot, link.prev, link.boot, *gap))
         explained: list[Finding] = []
+        self._judge(self.holes[-1], explained)
         for declaration in declared:
             self._declare(declaration, explained, aloud=False)
-        found.extend(finding for finding in explained if not isinstance(finding, GapClosed))  # it was never open
+        found.extend(finding for finding in explained if finding != GapClosed(self.device, *gap))  # it was never open
         for hole in self.holes:
             if hole.state == State.MISSING and (hole.gap_first, hole.gap_last) == gap:
                 hole.gap_first, hole.gap_last = hole.first, hole.last
@@ -210,7 +213,8 @@ class Chain:
         why = "burned" if declared.burned else "dropped"
         overlapping = [hole for hole in self.holes if hole.first <= declared.last and hole.last >= declared.first]
         numbers = sum(min(hole.last, declared.last) - max(hole.first, declared.first) + 1 for hole in overlapping)
-        contradicted = declared.burned and numbers < min(declared.last, self.head) - declared.first + 1
+        top = max(self.head, *(hole.last for hole in overlapping), declared.first - 1)
+        contradicted = declared.burned and numbers < min(declared.last, top) - declared.first + 1
         for hole in overlapping:
             if hole.state in (State.BURNED, State.DROPPED):
                 continue
@@ -233,9 +237,18 @@ class Chain:
             found.append(ChainBreak(self.device, declared.first, why))
         self._bound(found)
 
+    def _judge(self, hole: Hole, found: list[Finding]) -> None:
+        """Take a hole for burned where its two ends are one: across a reboot the chain leaves no room for a frame."""
+        unexplained = hole.state in (State.MISSING, State.BEFORE)
+        if unexplained and hole.before == hole.after and hole.before_boot < hole.after_boot:
+            hole.state = State.BURNED
+            found.append(Burned(self.device, hole.first, hole.last))
+
     def _replace(self, hole: Hole, pieces: list[Hole], found: list[Finding]) -> None:
         index = self.holes.index(hole)
         self.holes[index : index + 1] = pieces
+        for piece in pieces:
+            self._judge(piece, found)
         if hole.state == State.MISSING and not any(piece.state == State.MISSING for piece in pieces):
             gap = (hole.gap_first, hole.gap_last)
             others = (each for each in self.holes if each.state == State.MISSING)

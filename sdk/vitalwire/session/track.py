@@ -12,7 +12,7 @@ from vitalwire.messages import Descriptor, Frame
 from vitalwire.ranges import Ranges
 from vitalwire.session.chain import Chain, Declaration, Finding, Link, declarations, link_of
 from vitalwire.session.limits import Limits
-from vitalwire.session.outcomes import ChainBreak, Outcome, Quarantined, Reason, SecurityEvent, Verified
+from vitalwire.session.outcomes import ChainBreak, GapClosed, Outcome, Quarantined, Reason, SecurityEvent, Verified
 from vitalwire.session.replay_state import Seen
 from vitalwire_protocol.spec import Kind
 
@@ -75,12 +75,14 @@ class Track:
         link = entry.link
         late = link.seq <= self.chain.head
         known = [word for other in self.pending.values() for word in other.declared] if self.pending else ()
-        out = list(explain(self.chain.add(link, entry.declared, known)))
+        found = self.chain.add(link, entry.declared, known)
+        out = list(explain(finding for finding in found if not isinstance(finding, GapClosed)))
         self.unstored[link.seq] = Seen(link.digest, entry.aside)
         if entry.aside:
             out.append(Quarantined(self.device, Reason.FUTURE, entry.frame, entry.received_us))
         else:
             out.append(Verified(self.device, entry.frame, entry.descriptor, entry.received_us, late, by_chain))
+        out += [finding for finding in found if isinstance(finding, GapClosed)]
         return out
 
     def deliver_again(self, entry: Entry) -> list[Outcome]:
@@ -101,7 +103,7 @@ class Track:
             seq = min(self.pending)
             if seq > self.chain.head + 1 and not force and not self._is_due(now_us):
                 declared = (word for entry in self.pending.values() for word in entry.declared)
-                if not self.chain.explained(self.chain.head + 1, seq - 1, declared):
+                if not self.chain.explains(self.pending[seq].link, declared):
                     return
             yield from self.deliver(self._take(seq))
 
