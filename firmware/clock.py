@@ -1,4 +1,4 @@
-# The device's time: ticks, microseconds since boot that never wrap, and what UTC they are since a controller said so.
+# What UTC the device's ticks are, since a controller said so. Ticks are microseconds since boot and never wrap.
 # Integers only. A UTC is never given without the bound of its error, which grows with the time since the fix.
 from micropython import const
 
@@ -11,25 +11,14 @@ _LATEST = 4_102_444_800_000_000  # 2100-01-01
 
 
 class Clock:
-    # raw() counts microseconds modulo `period`, and now() must be called more often than it wraps.
-    # stepped(utc, accuracy) is called for the first fix and for one that contradicts the one before.
-    def __init__(self, raw, period, stepped=None):
-        self._raw = raw
-        self._period = period
-        self._last = raw()
-        self._base = -self._last
+    # now() is the ticks; stepped(utc, accuracy) is called for the first fix and for one that contradicts the last.
+    def __init__(self, now, stepped=None):
+        self.now = now
+        self.stepped = stepped
         self._fix = None  # (ticks, utc, error)
         self._anchor = None  # the fix that drift is measured from
         self._drift = 0  # ppb that UTC runs faster than ticks
         self._slack = _ASSUMED  # ppb that drift may be wrong
-        self.stepped = stepped
-
-    def now(self):
-        raw = self._raw()
-        if raw < self._last:
-            self._base += self._period
-        self._last = raw
-        return self._base + raw
 
     def _at(self, ticks):
         since, utc, error = self._fix

@@ -58,7 +58,7 @@ _SLICE = const(300)  # about what one slice costs, in loop iterations
 
 class Control:
     # thumbprint: 32 bytes. texts: (firmware, board, name). secret: 32 bytes, or None where not provisioned. nonce: 8
-    # random bytes of this boot. actions: the app's {COMMAND_START, COMMAND_STOP: function(channel ids) -> whether they exist,
+    # random bytes of this boot. actions: the app's {COMMAND_START, COMMAND_STOP: function(ids) -> do they exist,
     # COMMAND_REBOOT: function(None), to reboot once the link is idle}. A link that serves this sets `link`.
     def __init__(self, thumbprint, texts, secret, boot, nonce, clock, journal, actions):
         self.counter = 0  # the last one accepted

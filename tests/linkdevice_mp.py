@@ -62,7 +62,6 @@ class Board:
         self.flash = Flash(sectors)
         self.now = 0
         self.started = 0  # `now` of this boot
-        self.period = 1 << 30
         self.asked = []  # what the app was asked
         self.steps = []  # the time set
         self.work = {}
@@ -73,7 +72,7 @@ class Board:
         self.journal = Journal(self.flash)
         self.journal.mount()
         boot = self.journal.begin()
-        self.clock = Clock(lambda: (self.now - self.started) % self.period, self.period, self.stepped)
+        self.clock = Clock(lambda: self.now - self.started, self.stepped)
         actions = {
             wire.COMMAND_START: lambda ids: self.switch("start", ids),
             wire.COMMAND_STOP: lambda ids: self.switch("stop", ids),
@@ -115,7 +114,6 @@ class Board:
         self.stream.coming += data
         idle = 0
         while idle < 2:
-            self.clock.now()
             work = self.link.step(now)
             if work:
                 idle = 0

@@ -259,7 +259,7 @@ def test_noise_between_packets_costs_no_packet(make: Make) -> None:
     for id_, junk in enumerate(noise, 10):
         packets = device.packets(junk + encode_packet(PacketType.COMMAND, id_, open_command(Command.IDENTIFY)))
         assert [p.id for p in packets if p.type == PacketType.REPLY] == [id_]
-    assert device.do("board.link._receiver.bad") >= len(noise)
+    assert device.do("board.link.bad()") >= len(noise)
     assert device.do("board.link.repl_requested") is False
 
 
@@ -269,7 +269,7 @@ def test_a_packet_cut_off_is_given_up(make: Make) -> None:
     device.bytes(HELLO[:5])
     assert device.bytes(after=2 * S) == b""
     assert len(device.packets(HELLO[1:])) == 1
-    assert device.do("board.link._receiver.bad") == 1
+    assert device.do("board.link.bad()") == 1
 
 
 def test_other_packets_than_commands_are_passed_over(make: Make) -> None:
@@ -277,7 +277,7 @@ def test_other_packets_than_commands_are_passed_over(make: Make) -> None:
     device = make(1)
     for type_ in (PacketType.FRAME, PacketType.REPLY, PacketType.LOG, 77):
         assert all(p.type == PacketType.FRAME for p in device.packets(encode_packet(type_, 1, b"\2abc")))
-    assert device.do("(board.control.refused, board.link._receiver.bad)") == (0, 0)
+    assert device.do("(board.control.refused, board.link.bad())") == (0, 0)
 
 
 def test_a_packet_too_long_is_dropped_whole(make: Make) -> None:
@@ -306,5 +306,5 @@ def test_any_packets_leave_memory_flat(make: Make) -> None:
     device = make(3)
     few = device.do("flood(500)")
     assert device.do("flood(10000)") - few < 256
-    assert min(device.do("(board.link._receiver.good, board.link._receiver.bad, board.control.refused)")) > 1000
+    assert min(device.do("(board.link._receiver.good, board.link.bad(), board.control.refused)")) > 1000
     assert device.packets(HELLO)[0].type == PacketType.REPLY

@@ -119,8 +119,7 @@ def read_command(data, key):
     """Return what the device makes of a command: its map, or the name of the result as the error."""
     world = World()
     actions = {wire.COMMAND_START: known, wire.COMMAND_STOP: known, wire.COMMAND_REBOOT: lambda _: True}
-    clock = Clock(lambda: 0, 1 << 30)
-    clock._base = 1 << 40
+    clock = Clock(lambda: 1 << 40)
     secret = key.get("secret")
     texts = ("0.1.0", "virtual", "vital-0001")
     handler = control.Control(key["thumbprint"], texts, secret, key["boot"], key["nonce"], clock, world, actions)
