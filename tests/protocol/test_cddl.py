@@ -30,8 +30,9 @@ MAPS = {1: "descriptor-map", 2: "data-map", 3: "event-map", 4: "status-map"}
 
 # What CDDL can say is wrong with a frame, and the rows of those that take more than CDDL.
 REASONS = {
-    "algorithm", "crit", "duplicate-key", "float", "form", "items", "key-type", "missing-key", "protected", "public-key",
-    "range", "signature-size", "simple", "tag", "text", "trailing", "truncated", "type", "unprotected", "utf8", "version",
+    "algorithm", "crit", "duplicate-key", "float", "form", "items", "key-type", "missing-key", "protected",
+    "public-key", "range", "signature-size", "simple", "tag", "text", "trailing", "truncated", "type", "unprotected",
+    "utf8", "version",
 }  # fmt: skip
 BEYOND = {
     "items: frame, 65 keys",
