@@ -1,0 +1,1 @@
+"""Signed vital signs from the sensor chip to the record."""
