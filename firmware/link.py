@@ -26,7 +26,7 @@ _CR = const(13)
 
 class Link:
     # stream: readinto(buf) -> bytes read, write(buf, n) -> bytes taken; neither waits, None counts as 0.
-    # journal: newest, next_unacked(after), read(seq, buf), read_descriptor(buf). control: handle(body, reply), a
+    # journal: newest, acked, next_unacked(after), read(seq, buf), read_descriptor(buf). control: handle(body, reply), a
     # generator of slices. `now` is real time in microseconds, whatever the samples' clock is.
     def __init__(self, stream, journal, control, window=8, resend=3_000_000, repl=True):
         self.stream = stream
@@ -73,7 +73,7 @@ class Link:
         self._resend = resend
         self._cursor = 0  # up to here the backlog was looked at
         self._live = journal.newest  # up to here frames are backlog, or were sent when they were new
-        self._again = False  # a live frame found no slot, so the backlog must be looked at once more
+        self._look = 0  # when the backlog is looked through again for what found no place in the window
         self._turn = False
 
     def linked(self, now):
@@ -281,8 +281,6 @@ class Link:
         self._live = seq or newest
         if seq:
             self._occupy(seq, 0)
-            if self._slot < 0:
-                self._again = True
         return seq
 
     def _backlog_frame(self, now):
@@ -299,8 +297,8 @@ class Link:
             self._tries[oldest] = min(self._tries[oldest] + 1, _PATIENCE)
             self.resent += 1
             return self._seqs[oldest]
-        if self._again and free:
-            self._again = False
+        if self._cursor >= self._live and self.journal.acked < self._live and now >= self._look:
+            self._look = now + self._resend
             self._cursor = 0
         while free > self._reserve and self._cursor < self._live:
             seq = self.journal.next_unacked(self._cursor)

@@ -257,7 +257,7 @@ class Controller:
                 self._in_vain = 0
                 self._ping_at = now + PING_EVERY
             return
-        self._events.append(ev.Hint(reply.command, reply.result))
+        self._events.append(ev.Hint(asked, reply.result))
         if asked is Command.DESCRIBE:
             self._describe = False
         self._ask_who(now)

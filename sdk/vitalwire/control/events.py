@@ -86,7 +86,7 @@ class TimeTold:
 class Hint:
     """The device, or anybody, says without a MAC that a command was refused."""
 
-    command: Command | int
+    command: Command
     result: Result | int
 
 
