@@ -80,7 +80,7 @@ class App:
         key = cose_key(config.key)
         print_ = thumbprint(key)
         firmware = "vitalwire " + board.VERSION
-        self.clock = Clock(hal.ticks, 1 << 62, self._time_set)
+        self.clock = Clock(hal.ticks, self._time_set)
         actions = {COMMAND_START: self._start, COMMAND_STOP: self._stop, COMMAND_REBOOT: self._reboot}
         texts = (firmware, board.NAME, config.device)
         self.control = Control(

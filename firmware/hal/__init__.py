@@ -2,6 +2,9 @@
 # buses and partitions are named as in board.py, which is made from the board's board.toml.
 #
 #   ticks()         microseconds since boot, 64 bit, never wrapping (on ESP32: call it at least every 8 minutes)
+#   wall()          the same on a chip; on the virtual board real time, which links wait by
+#   files()         the folder with this board's settings and keys, without a slash at its end
+#   prompt()        gives MicroPython's prompt to whoever has the terminal once main ends
 #   i2c(n)          readfrom_mem_into(address, register, buffer), writeto_mem(address, register, buffer),
 #                   readfrom_into(address, buffer), writeto(address, buffer); OSError when nothing answers
 #   spi(n)          write_readinto(out, into), mode 0
@@ -18,5 +21,5 @@
 #                   readinto(buffer) and write(buffer, n) return the bytes moved, 0 when none can be; neither waits
 #   random(n)       n random bytes fit for keys
 #   unique_id()     bytes that name this chip
-#   reset(kind)     start over: HARD or SOFT; reset_cause(): one of wire.CAUSE_*
+#   reset(cause)    start over for this reason; reset_cause(): why the last start was, one of wire.CAUSE_*
 #   feed()          feed the watchdog, which starts at the first call

@@ -11,9 +11,6 @@ import machine
 import micropython
 from micropython import const
 
-HARD = const(2)
-SOFT = const(5)
-
 _WATCHDOG_MS = const(10000)
 
 _raw = time.ticks_us()
@@ -32,6 +29,17 @@ def ticks():
     _now += time.ticks_diff(raw, _raw)
     _raw = raw
     return _now
+
+
+wall = ticks
+
+
+def files():
+    return ""
+
+
+def prompt():
+    pass
 
 
 def _bus(kind, number):
@@ -148,14 +156,16 @@ def unique_id():
     return machine.unique_id()
 
 
-def reset(kind):
-    if kind == SOFT:
-        machine.soft_reset()
+def reset(cause):
+    machine.RTC().memory(bytes((cause,)))
     machine.reset()
 
 
+# What reset() was told survives in the clock's memory; otherwise the chip knows power-on, reset pin and watchdog.
 def reset_cause():
-    return machine.reset_cause()
+    memory = machine.RTC().memory()
+    machine.RTC().memory(b"")
+    return memory[0] if memory else machine.reset_cause()
 
 
 def feed():

@@ -14,9 +14,6 @@ import board
 import micropython
 from micropython import const
 
-HARD = const(2)
-SOFT = const(5)
-
 _I2C = const(1)
 _I2C_MEM = const(2)
 _SPI = const(3)
@@ -56,13 +53,9 @@ _origin = time.ticks_us()
 
 
 def _receive(buffer, n):
-    got = _hardware.readinto(buffer, n)
-    while got < n:
-        # A stream may hand over a message in parts.
-        more = _hardware.readinto(memoryview(buffer)[got:], n - got)
-        if not more:
-            raise SystemExit(_EXIT)
-        got += more
+    # waits for all n bytes; fewer mean that the hardware is gone
+    if _hardware.readinto(buffer, n) != n:
+        raise SystemExit(_EXIT)
 
 
 def _call(word, until, out, into, wanted):
@@ -83,6 +76,21 @@ def _call(word, until, out, into, wanted):
 
 def ticks():
     return _now
+
+
+def wall():
+    return time.ticks_us()
+
+
+def files():
+    import vfs
+
+    vfs.mount(vfs.VfsLfs2(partition("fs")), "/board")
+    return "/board"
+
+
+def prompt():
+    os.putenv("MICROPYINSPECT", "1")
 
 
 class _I2c:
@@ -221,6 +229,7 @@ class _Stream:
         self.poll = select.poll()
         self.poll.register(1, select.POLLOUT)
         self.mode = None
+        self.byte = bytearray(1)
 
     def open(self):
         import termios
@@ -240,12 +249,19 @@ class _Stream:
             termios.tcsetattr(0, 0, self.mode)
 
     def readinto(self, buffer):
-        for _, event in _poll.ipoll(0):
-            n = self.input.readinto(buffer) if event & select.POLLIN else 0
-            if n == 0:
+        # Byte by byte, because MicroPython waits until a whole buffer is full.
+        n = 0
+        while n < len(buffer):
+            for _, event in _poll.ipoll(0):
+                if event & select.POLLIN and self.input.readinto(self.byte):
+                    buffer[n] = self.byte[0]
+                    n += 1
+                    break
                 _poll.unregister(0)  # nobody is left at the other end
-            return n or 0
-        return 0
+                return n
+            else:
+                break
+        return n
 
     def write(self, buffer, n):
         for _, event in self.poll.ipoll(0):
@@ -265,9 +281,9 @@ def unique_id():
     return bytes.fromhex(_setting("ID", "000000000000"))
 
 
-def reset(kind):
+def reset(cause):
     _sync()  # tells the hardware how late it is
-    raise SystemExit(_EXIT + kind)
+    raise SystemExit(_EXIT + cause)
 
 
 def reset_cause():

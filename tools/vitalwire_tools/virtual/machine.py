@@ -50,6 +50,8 @@ class Options:
     listen: tuple[str, int] | None = None
     faults: tuple[Mapping[str, Any], ...] = ()
     extra: Mapping[str, str] = field(default_factory=dict)  # further VITALWIRE_* settings, for tests
+    modules: Mapping[str, str] = field(default_factory=dict)  # further device modules, name.py -> source
+    start: str = "main"  # the module that is started
 
 
 def board_file() -> boards.Board:
@@ -91,7 +93,7 @@ class Machine:
         self._code = compile_firmware(
             options.folder / "firmware",
             "x64",
-            {"board.py": boards.render(self._board) + f'VERSION = "{version("vitalwire")}"\n'},
+            {"board.py": boards.render(self._board) + f'VERSION = "{version("vitalwire")}"\n', **options.modules},
         )
         self._relay = Relay(options.listen)
         self._orders: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
@@ -147,7 +149,7 @@ class Machine:
         )
         extra = {f"VITALWIRE_{name}": value for name, value in self.options.extra.items()}
         command = [sys.executable, "-c", LAUNCH, "-X", f"heapsize={self.options.heap}"]
-        command += ["-i", "-c", ""] if repl else ["-c", "import main"]
+        command += ["-i", "-c", ""] if repl else ["-c", f"import {self.options.start}"]
         self._process = subprocess.Popen(
             command,
             stdin=slave,
