@@ -38,7 +38,8 @@ def _wrap(buf, end, tag, alg):
 
 def _structure(context, buf, aad):
     # Sig_structure (RFC 9052 4.4) or MAC_structure (6.3) up to the payload
-    return b"\x84" + bytes((0x60 | len(context),)) + context + buf[_PROTECTED : _PAYLOAD_HEAD - 1] + bytes((0x40 | len(aad),)) + aad
+    heads = bytes((0x84, 0x60 | len(context), 0x40 | len(aad)))
+    return heads[:2] + context + buf[_PROTECTED : _PAYLOAD_HEAD - 1] + heads[2:] + aad
 
 
 def sign1_start(buf, end):

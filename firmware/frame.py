@@ -4,9 +4,10 @@
 # one frame, and nothing was used either. Nobody may send a frame before its maker has returned.
 # All ticks given are absolute. Knows no sensor, no policy and no link.
 from hashlib import sha256
-from micropython import const
+
 from cbor import ARRAY, BYTES, MAP, Reader, put, put_bytes, put_head, put_int
 from cose import PAYLOAD, TAIL, sign1_digest, sign1_end, sign1_start
+from micropython import const
 from records import MAX_KEPT
 from wire import (
     AAD_FRAME,
@@ -99,9 +100,9 @@ class FrameMaker:
         return None
 
     def data(self, ticks, readouts, marks=(), scalars=()):
-        # readouts: for each stream of the descriptor an object with count, ticks, channels and block(channel, buf, pos), a
-        # generator of slices that writes a block and returns the position behind it. marks: (channel, mark, start, length).
-        # scalars: (channel, ticks, counts). ticks: those of the first readout that has samples.
+        # readouts: for each stream of the descriptor an object with count, ticks, channels and block(channel, buf, pos),
+        # a generator of slices that writes a block and returns the position behind it. marks: (channel, mark, start,
+        # length). scalars: (channel, ticks, counts). ticks: those of the first readout that has samples.
         if len(marks) > MAX_MARKS or len(scalars) > MAX_SCALARS:
             raise ValueError("items")
         entries = bool(readouts) + bool(marks) + bool(scalars)
@@ -113,12 +114,13 @@ class FrameMaker:
         dropped = self.journal.dropped
         if len(events) + bool(dropped) > MAX_EVENTS:
             raise ValueError("items")
+        declares = 0
         rows = [(code, at - ticks, details) for code, at, details in events]
         if dropped:
-            first, last, prev, digest = dropped
-            details = {EVENTKEY_FIRST: first, EVENTKEY_LAST: last, EVENTKEY_PREV: prev, EVENTKEY_DIGEST: digest}
+            first, declares, prev, digest = dropped
+            details = {EVENTKEY_FIRST: first, EVENTKEY_LAST: declares, EVENTKEY_PREV: prev, EVENTKEY_DIGEST: digest}
             rows.append((EVENT_DROPPED, 0, details))
-        return (yield from self._make(KIND_EVENT, ticks, 1, self._event_rows, rows, _SPARE, dropped[1] if dropped else 0))
+        return (yield from self._make(KIND_EVENT, ticks, 1, self._event_rows, rows, _SPARE, declares))
 
     def status(self, ticks, counters):
         return (yield from self._make(KIND_STATUS, ticks, 1, self._fields, {KEY_COUNTERS: counters}, _SPARE))

@@ -10,8 +10,9 @@
 import sys
 from array import array
 from hashlib import sha256
-from micropython import const
+
 from frame import prev_of
+from micropython import const
 from records import MAX_KEPT, Records, size_of
 from wire import (
     ACK_BODY_SIZE,
@@ -62,7 +63,7 @@ class Journal(Records):
         self.place = None  # where find() found it: (number, pos)
         self._ranges = []  # acknowledged out of order: first, last, first, last, ...
         self._fresh = 0  # acknowledged since the last ACK record
-        self._erased = False  # the sector after head
+        self._erased = False  # whether the sector after head surely is
         self._busy = True
 
     def mount(self):
@@ -73,7 +74,7 @@ class Journal(Records):
         return found
 
     def begin(self):
-        # Make this boot durable and return its number. OSError(28): full under "stop", once more after acknowledgements.
+        # Make this boot durable and return its number. OSError(28): full under "stop"; again after acknowledgements.
         if not self.fits(STATE_BODY_SIZE, 1):
             raise OSError(_ENOSPC)
         if self.head >= 0:
@@ -140,7 +141,7 @@ class Journal(Records):
         for pin in (self.current, self.oldest):
             if pin and pin[0] == seq:
                 return self.load(pin[1], pin[2], buf)
-        return self.load(*self.place, buf) if self.find(seq) == seq else 0
+        return self.load(*self.place, buf) if seq and self.find(seq) == seq else 0
 
     def read_descriptor(self, buf):
         # the newest descriptor; 0 if none was ever made
@@ -277,7 +278,6 @@ class Journal(Records):
             self._give_up(oldest)
             declare = True
             yield ("sha", SECTOR_SIZE >> 6)
-        self._erased = False
         self.first[number % n] = self.newest + 1
         self.start(number, self.boot, self.acked)
         if declare:
@@ -317,8 +317,8 @@ class Journal(Records):
         self.settle()
 
     def _carry(self, old, given_up):
-        # The frames behind sector `old` need the last descriptor in it. There is never a second one to keep: a newer one
-        # stands in a later sector, and will be carried when it is the last in such a sector itself.
+        # The frames behind sector `old` need the last descriptor in it. There is never a second one to keep: a newer
+        # one stands in a later sector, and will be carried when it is the last in such a sector itself.
         pos = SECTOR_HEADER_SIZE
         while True:
             header = self.header(old, pos)

@@ -4,6 +4,7 @@
 from array import array
 from binascii import crc32
 from hashlib import sha256
+
 from micropython import const
 from wire import (
     DROP_BODY_SIZE,
@@ -66,7 +67,7 @@ def parse_record(buf):
 
 
 class Records:
-    # device: readblocks(n, buf, offset), writeblocks(n, buf, offset) without erase, ioctl(4) count, (5) size, (6) erase.
+    # device: readblocks(n, buf, offset), writeblocks(n, buf, offset) without erase, ioctl 4 count, 5 size, 6 erase.
     def __init__(self, device):
         self.sectors = n = device.ioctl(4, 0)
         if device.ioctl(5, 0) != SECTOR_SIZE or n < _MIN_SECTORS:

@@ -1,5 +1,6 @@
 # What a journal finds in its flash at boot, however the last one ended. Writes nothing. Needed once: Journal.mount()
 # loads it and lets go of it again.
+from records import parse_sector, size_of
 from wire import (
     ACK_BODY_SIZE,
     RECORD_ACK,
@@ -15,7 +16,6 @@ from wire import (
     unpack_drop_body,
     unpack_state_body,
 )
-from records import parse_sector, size_of
 
 
 def _sector(journal, slot):
@@ -66,7 +66,9 @@ def _learn(journal, number, pos, header):
             journal.drop_in = number
         elif type == RECORD_ACK:
             for i in range(0, length, ACK_BODY_SIZE):
-                journal.cover(*unpack_ack_body(body, i))
+                first, last = unpack_ack_body(body, i)
+                if first <= last:
+                    journal.cover(first, last)
 
 
 def _scan(journal, number):
