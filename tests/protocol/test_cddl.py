@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from cddl_verifier import Validator
 from vitalwire.testing import FakeDevice
 from vitalwire_protocol import spec
 
+from tests.protocol.made import made_by_firmware
 from tests.protocol.test_vectors import lines
 
 CDDL = Path(__file__).resolve().parents[2] / "protocol" / "frame.cddl"
@@ -109,6 +111,12 @@ def test_frames_of_a_device_fit(judge: Validator) -> None:
         device.dropped([device.status()]),
     ]
     assert [fits(raw) and judge.validate(raw, root_type="frame").valid for raw in frames] == [True] * len(frames)
+
+
+def test_frames_of_the_firmware_fit(judge: Validator, micropython: Callable[..., Any], tmp_path: Path) -> None:
+    """Frames of every kind, as the firmware makes them, fit for both judges."""
+    frames = made_by_firmware(micropython, tmp_path).frames
+    assert [fits(raw) and judge.validate(raw, root_type="frame").valid for raw in frames] == [True] * 11
 
 
 def test_broken_frames_are_refused(judge: Validator) -> None:

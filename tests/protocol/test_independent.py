@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import cbor2
@@ -17,6 +18,7 @@ from vitalwire import crypto
 from vitalwire.testing import FakeDevice, flipped
 from vitalwire_protocol import spec
 
+from tests.protocol.made import made_by_firmware
 from tests.protocol.run_vectors import meant
 from tests.protocol.test_vectors import lines
 
@@ -77,6 +79,14 @@ def test_frames_of_a_device_verify_until_a_bit_flips(takes: Judge) -> None:
         assert takes(raw, x, y) == crypto.sign1_payload(raw)
         assert takes(flipped(raw, 8 * 40), x, y) is None
         assert takes(raw, x, y, spec.AAD_COMMAND) is None
+
+
+@JUDGES
+def test_frames_of_the_firmware_verify(takes: Judge, micropython: Callable[..., Any], tmp_path: Path) -> None:
+    """What the firmware signs verifies."""
+    frames = made_by_firmware(micropython, tmp_path).frames
+    key = cbor2.loads(crypto.sign1_payload(frames[0]))[spec.Key.PUBLIC_KEY]
+    assert [takes(raw, key[-2], key[-3]) == crypto.sign1_payload(raw) for raw in frames] == [True] * 11
 
 
 @pytest.mark.parametrize("what", ["command", "reply"])

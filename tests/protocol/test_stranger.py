@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from vitalwire.testing import FakeDevice, flipped, remade
+from vitalwire_protocol import spec
 
 from tests.protocol import stranger
+from tests.protocol.made import made_by_firmware
 from tests.protocol.run_vectors import meant, same
 from tests.protocol.test_vectors import lines
 
@@ -89,3 +94,49 @@ def test_it_refuses_the_refused(vector: dict[str, Any]) -> None:
     """It refuses what must be refused."""
     with pytest.raises(stranger.Refused):
         read(vector)
+
+
+def test_it_reads_the_example_of_the_specification() -> None:
+    """The block that SPEC.md takes apart has the samples that stand beside it."""
+    text = (HERE.parents[1] / "protocol" / "SPEC.md").read_text()
+    found = re.search(
+        r"\*Example\.\* ([-\d ]+), `BITS` = (\d+)\. The block is `([0-9a-f]+)` .* the body `([0-9a-f]+)`", text
+    )
+    assert found
+    samples = [int(each) for each in found[1].split()]
+    data = bytes([len(samples)]) + bytes.fromhex(found[3] + found[4])
+    assert stranger.read_blocks(data, 0, [[int(found[2])]]) == [(0, [samples])]
+
+
+def capture_of(frames: list[bytes]) -> bytes:
+    """Return a capture of frames, without notes but the first."""
+    return bytes.fromhex("a20171766974616c776972652d636170747572650201") + b"".join(frames)
+
+
+def test_it_reads_what_the_firmware_makes(micropython: Callable[..., Any], tmp_path: Path) -> None:
+    """Frames of two boots made by the firmware verify, link, and hold the very integers that were put in."""
+    made = made_by_firmware(micropython, tmp_path)
+    found = stranger.read_capture(capture_of(made.frames), {made.thumbprint})
+    assert (found["missing"], found["broken"]) == ([], [])
+    assert list(found["samples"].values()) == [channel for stream in made.samples for channel in stream]
+    kinds = [keys[1] for _, keys in found["frames"].values()]
+    assert kinds == [1, 3, 2, 2, 2, 4, 3, 2, 2, 2, 4]  # the second boot has the descriptor in its journal
+    with pytest.raises(stranger.Refused, match="foreign"):
+        stranger.read_capture(capture_of(made.frames), {bytes(32)})
+
+
+def test_it_finds_what_is_missing_and_broken() -> None:
+    """A dropped frame that nobody declares is missing, declared and burned ones are not, a changed one is refused."""
+    device = FakeDevice()
+    frames = [device.descriptor(), *(device.sampled(0.1) for _ in range(5)), device.reboot(burn=4), device.status()]
+    known = {device.thumbprint}
+    assert stranger.read_capture(capture_of(frames), known)["missing"] == []
+    without = [*frames[:2], *frames[4:]]
+    found = stranger.read_capture(capture_of(without), known)
+    assert (found["missing"], found["broken"]) == ([[3, 4]], [])
+    declared = stranger.read_capture(capture_of([*without, device.dropped(frames[2:4])]), known)
+    assert (declared["missing"], declared["broken"]) == ([], [])
+    relinked = remade(frames[3], device.private_key, {spec.Key.PREV: bytes(16)})
+    assert stranger.read_capture(capture_of([*frames[:3], relinked, *frames[4:]]), known)["broken"] == [4, 5]
+    with pytest.raises(stranger.Refused, match="forged"):
+        stranger.read_capture(capture_of([*frames[:3], flipped(frames[3], 8 * len(frames[3]) - 1)]), known)
