@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,13 +52,15 @@ class Batch:
     def signed(self, at: Int, width: Int | int) -> Int:
         """Return the two's complement numbers of `width` bits, at least one, at the bit positions `at`."""
         half = np.left_shift(1, np.asarray(width) - 1)
-        return (self.field(at, width) ^ half) - half
+        values: Int = (self.field(at, width) ^ half) - half
+        return values
 
     def filled(self, at: Int) -> Mask:
         """Return where `at` is less than a byte before the body's end, with only zero bits between."""
         left = self["end"] - at
         fits = (left >= 0) & (left < 8)
-        return fits & (self.field(at, np.where(fits, left, 0)) == 0)  # width 0 reads as 0
+        zero: Mask = self.field(at, np.where(fits, left, 0)) == 0  # a field of no bits is 0
+        return fits & zero
 
     def refuse(self, bad: Mask, reason: str, message: str) -> None:
         """Take the blocks of a mask out of the batch."""
@@ -65,6 +68,13 @@ class Batch:
             for index in self["index"][bad]:
                 self.out[index] = BlockError(f"a block with {message}", reason=reason)
             self.keep(~bad)
+
+    def split(self, taken: Mask) -> tuple[Batch, Batch]:
+        """Return the blocks outside a mask and those in it; both report into the same `out`."""
+        left, right = copy(self), copy(self)
+        left.keep(~taken)
+        right.keep(taken)
+        return left, right
 
     def keep(self, good: Mask) -> None:
         """Leave only the blocks of a mask in the batch."""

@@ -12,7 +12,7 @@ from vitalwire_protocol import spec
 
 from ..errors import BlockError
 from . import lift, planes
-from .batch import Batch, Samples
+from .batch import Batch, Int, Samples
 
 
 def decode_block(coding: int, body: bytes, count: int, bits: int) -> Samples:
@@ -33,21 +33,35 @@ def decode_blocks(
 
     Arrays of one call may share memory.
     """
-    batch = Batch(bodies, {"coding": codings, "count": counts, "bits": bits})
-    count, width = batch["count"], batch["bits"]
-    batch.refuse((count < 1) | (count > spec.Limit.MAX_BLOCK_SAMPLES), "block-count", "a count out of range")
-    batch.refuse((width < 1) | (width > spec.Limit.MAX_BITS), "range", "a sample width out of range")
-    known = np.isin(batch["coding"], (spec.Coding.RAW, spec.Coding.LIFT))
-    batch.refuse(~known, "block-coding", "an unknown coding")
-    everything, is_lift = batch.columns, batch["coding"] == spec.Coding.LIFT
-    batch.keep(~is_lift)
-    _read_raw(batch)
-    batch.columns = everything
-    batch.keep(is_lift)
+    raw, batch = _open(codings, bodies, counts, bits)
+    _read_raw(raw)
     residuals = planes.read(batch)
     for number in np.unique(batch["count"]):
         lift.rebuild(batch, residuals, int(number))
-    return [samples if samples is not None else BlockError("unread", reason="block-body") for samples in batch.out]
+    return [
+        samples if samples is not None else BlockError("an unread block", reason="block-body") for samples in batch.out
+    ]
+
+
+def side_bits(coding: int, body: bytes, count: int, bits: int) -> int:
+    """Return how many bits of a good block's body are not the samples' own codes: head, parameters, fill."""
+    raw, batch = _open([coding], [body], [count], [bits])
+    planes.read(batch)
+    own = int(batch["own"][0]) if len(batch) else count * bits if len(raw) else 0
+    return 8 * len(body) - own
+
+
+def _open(
+    codings: Sequence[int], bodies: Sequence[bytes], counts: Sequence[int], bits: Sequence[int]
+) -> tuple[Batch, Batch]:
+    """Return the blocks of RAW and those of LIFT; others are refused in the first."""
+    batch = Batch(bodies, {"coding": codings, "count": counts, "bits": bits})
+    count = batch["count"]
+    batch.refuse((count < 1) | (count > spec.Limit.MAX_BLOCK_SAMPLES), "block-count", "a count out of range")
+    batch.refuse((batch["bits"] < 1) | (batch["bits"] > spec.Limit.MAX_BITS), "range", "a sample width out of range")
+    known = np.isin(batch["coding"], (spec.Coding.RAW, spec.Coding.LIFT))
+    batch.refuse(~known, "block-coding", "an unknown coding")
+    return batch.split(batch["coding"] == spec.Coding.LIFT)
 
 
 def _read_raw(batch: Batch) -> None:
@@ -58,8 +72,9 @@ def _read_raw(batch: Batch) -> None:
         return
     count, bits = batch["count"], batch["bits"]
     ends = np.cumsum(count)
-    nth = np.arange(ends[-1]) - np.repeat(ends - count, count)
-    width = np.repeat(bits, count)
-    samples = batch.signed(np.repeat(batch["start"], count) + nth * width, width).astype(np.int32)
+    nth = np.arange(int(ends[-1])) - np.repeat(ends - count, count)
+    width: Int = np.repeat(bits, count)
+    at: Int = np.repeat(batch["start"], count) + nth * width
+    samples = batch.signed(at, width).astype(np.int32)
     for index, piece in zip(batch["index"], np.split(samples, ends[:-1]), strict=True):
         batch.out[index] = piece

@@ -21,18 +21,16 @@ def rebuild(batch: Batch, residuals: Samples, count: int) -> None:
     Sums of one batch have at most `MAX_BITS` bits, weights add up to less than 128: everything but the cumulated sums
     fits 32 bits.
     """
-    everything = batch.columns
-    batch.keep(batch["count"] == count)
+    _, batch = batch.split(batch["count"] == count)
     x, bad = _thin(batch, residuals, count)
     for level in reversed(range(int(batch["levels"].max()))):
         _refine(batch, x, bad, level)
     _unsum(batch, x, bad)
-    bad |= _outside(x, batch["bits"] - batch["shift"])
+    bad |= _outside(x, batch["width"])
     x <<= batch["shift"][:, None].astype(np.int32)
     for index, samples in zip(batch["index"][~bad], x[~bad], strict=True):
         batch.out[index] = samples
     batch.refuse(bad, "block-range", "a sample that does not fit its channel")
-    batch.columns = everything
 
 
 @lru_cache(maxsize=256)
@@ -54,7 +52,7 @@ def _thin(batch: Batch, residuals: Samples, count: int) -> tuple[Samples, Mask]:
     """Return rows with the thinnest sequences in place and residuals where the other samples will be; and bad rows."""
     x = np.empty((len(batch), count), np.int32)
     bad = np.zeros(len(batch), np.bool_)
-    width = batch["bits"] - batch["shift"] + batch["sum"]
+    width = batch["width"] + batch["sum"]
     for levels in np.unique(batch["levels"]):
         rows = np.flatnonzero(batch["levels"] == levels)
         x[rows] = residuals.take(batch["offset"][rows, None] + _places(count, int(levels)), mode="wrap")
@@ -90,7 +88,7 @@ def _refine(batch: Batch, x: Samples, bad: Mask, level: int) -> None:
     hold = kernel == 0
     total[hold] = even[hold, :n]
     odd += total
-    outside = _outside(odd, (batch["bits"] - batch["shift"] + batch["sum"])[rows])
+    outside = _outside(odd, (batch["width"] + batch["sum"])[rows])
     odd[outside] = 0
     bad[rows] |= outside
     x[rows, 1 << level :: 2 << level] = odd
@@ -105,7 +103,7 @@ def _unsum(batch: Batch, x: Samples, bad: Mask) -> None:
         steps[:, 1:n] = np.diff(x[rows], axis=1)
         steps[:, :lag] += batch["first"][rows, None]
         v = np.cumsum(steps.reshape(len(rows), -1, lag), axis=1).reshape(steps.shape)[:, :n]
-        outside = _outside(v, (batch["bits"] - batch["shift"])[rows])
+        outside = _outside(v, (batch["width"])[rows])
         v[outside] = 0
         bad[rows] |= outside
         x[rows] = v

@@ -24,7 +24,8 @@ GROUPS = 1 << spec.LIFT_LEVELS_BITS  # the base and at most seven levels
 def read(batch: Batch) -> Samples:
     """Return the residuals of all blocks that are not refused, in order; adds the columns that `lift` needs.
 
-    `offset` is where a block's residuals begin, `first` its first sample, `kernels` the kernels as one number.
+    `offset` is where a block's residuals begin, `first` its first sample and `width` the bits of each (both without
+    `shift`), `kernels` the kernels as one number, `own` the bits that the residuals took.
     """
     _head(batch)
     if not len(batch):
@@ -43,24 +44,21 @@ def _head(batch: Batch) -> None:
     batch.refuse(batch["count"] < 2, "block-body", "one sample alone in LIFT")
     batch.refuse(batch["end"] - batch["start"] < sum(HEAD.values()), "block-body", "a cut head")
     at = batch["start"]
-    for name, width in HEAD.items():
-        batch[name] = batch.field(at, width)
-        at = at + width
+    for name, size in HEAD.items():
+        batch[name] = batch.field(at, size)
+        at = at + size
     batch["at"] = at
     count, levels, order = batch["count"], batch["levels"], batch["order"]
-    thinnest = count + (1 << levels) - 1 >> levels
-    width = batch["bits"] - batch["shift"]
+    batch["width"] = batch["bits"] - batch["shift"]
     impossible = (levels > 0) & (count << 1 <= 1 << levels)  # a level without odd members
-    impossible |= (order > 0) & (order >= thinnest)
-    impossible |= (batch["parameter"] > spec.LIFT_MAX_PARAMETER) | (width < 1)
-    impossible |= width + batch["sum"] > spec.Limit.MAX_BITS
+    impossible |= (order > 0) & (order >= count + (1 << levels) - 1 >> levels)
+    impossible |= (batch["parameter"] > spec.LIFT_MAX_PARAMETER) | (batch["width"] < 1)
+    impossible |= batch["width"] + batch["sum"] > spec.Limit.MAX_BITS
     batch.refuse(impossible, "block-body", "an impossible head")
-    at, width = batch["at"], spec.LIFT_KERNEL_BITS * batch["levels"]
-    batch["kernels"] = batch.field(at, width)
-    at = at + width
-    width = batch["bits"] - batch["shift"]
-    batch["first"] = batch.signed(at, width)
-    batch["plane"] = at + width
+    named = spec.LIFT_KERNEL_BITS * batch["levels"]
+    batch["kernels"] = batch.field(batch["at"], named)
+    batch["first"] = batch.signed(batch["at"] + named, batch["width"])
+    batch["plane"] = batch["at"] + named + batch["width"]
     batch.refuse(batch["plane"] > batch["end"], "block-body", "a cut head")
 
 
@@ -137,5 +135,6 @@ def _residuals(batch: Batch, lengths: Int, unit: Int, cuts: Int) -> Samples:
         residuals[np.repeat(parameter > 0, length)] = signed
     lengths = np.add.reduceat(length, first)
     batch["offset"] = np.cumsum(lengths) - lengths
+    batch["own"] = tail + stored - before - 1
     batch.refuse(bad, "block-body", "planes that do not fit its samples")
     return residuals
