@@ -142,6 +142,8 @@ class Reader:
         return self.take(self.n)
 
     def item(self, depth=0):
+        if self.pos < self.end and 0xC0 <= self.buf[self.pos] < 0xDC:
+            raise ValueError("tag")
         major = self.head()
         n = self.n
         if major == UINT:
@@ -159,8 +161,6 @@ class Reader:
             if not _utf8(text):
                 raise ValueError("utf8")
             return text.decode()
-        if major == TAG:
-            raise ValueError("tag")
         if major > TAG:
             return n == 1
         if depth == MAX_DEPTH:

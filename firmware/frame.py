@@ -100,9 +100,10 @@ class FrameMaker:
         return None
 
     def data(self, ticks, readouts, marks=(), scalars=()):
-        # readouts: for each stream of the descriptor an object with count, ticks, channels and block(channel, buf, pos),
-        # a generator of slices that writes a block and returns the position behind it. marks: (channel, mark, start,
-        # length). scalars: (channel, ticks, counts). ticks: those of the first readout that has samples.
+        # readouts: for each stream of the descriptor an object with count, ticks, channels and
+        # block(channel, buf, pos), a generator of slices that writes a block and returns the position behind it.
+        # marks: (channel, mark, start, length). scalars: (channel, ticks, counts).
+        # ticks: those of the first readout that has samples.
         if len(marks) > MAX_MARKS or len(scalars) > MAX_SCALARS:
             raise ValueError("items")
         entries = bool(readouts) + bool(marks) + bool(scalars)
