@@ -24,11 +24,12 @@ class SensorError(Exception):
 class Sensor:
     DELAY = 0  # microseconds from the interrupt to the time of reading
     PATIENCE = 500000  # microseconds without a sample after which a chip counts as dead
+    SHALLOW = False  # whether the FIFO must be emptied before the board does something long: then `early` is set
 
     def __init__(self, irq):
         self.irq = irq
         self.step = self.lost = self.ok = self.next = self.quiet = 0
-        self.estimated = self.lead_off = False
+        self.estimated = self.lead_off = self.early = False
         self.edge = -1
 
     def start(self, now):

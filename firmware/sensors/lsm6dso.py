@@ -99,6 +99,8 @@ class LSM6DSO(Sensor):
         if ring.space() < _CHUNK:
             self.ok = now  # a full ring is no fault of the chip's
         elif level >= _CHUNK:
+            if self.edge < 0 and self.irq:
+                self.edge = self.irq.take()  # it came since due() looked
             self.i2c.readfrom_mem_into(self.address, _FIFO_DATA_OUT_TAG, self.into)
             n = _unpack(self.into, ring.data[0], ring.data[1], ring.data[2], first, ring.mask)
             ring.head += n & 255
@@ -108,5 +110,6 @@ class LSM6DSO(Sensor):
             if level >= 2 * _CHUNK:
                 self.next = now  # a backlog: the other sensors go first, then the rest
         else:
+            self.edge = -1
             self.next = now + (_CHUNK - level) * _PERIOD
         return ring.head - start

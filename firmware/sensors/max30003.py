@@ -75,6 +75,7 @@ class MAX30003(Sensor):
     RATE = (256, 1)
     SCALE = (3814697265625, -16)  # mV: 1 V reference / (2^17 * 20 V/V) = 25/65536
     INTERVAL = 15 * _PERIOD
+    SHALLOW = True
 
     def __init__(self, spi, cs, irq):
         super().__init__(irq)
@@ -137,9 +138,12 @@ class MAX30003(Sensor):
         start = ring.head
         if status & _EOVF:
             self._reset(ring, now)
-        elif not status & _EINT:
+        elif not (status & _EINT or self.early):
             self.next = now + 2 * _PERIOD
         else:
+            waiting = status & _EINT
+            if waiting and self.edge < 0 and self.irq:
+                self.edge = self.irq.take()  # it came since due() looked
             flags = 0
             while ring.space() >= _WORDS:
                 self.cs(0)
@@ -147,12 +151,16 @@ class MAX30003(Sensor):
                 self.cs(1)
                 n = _unpack(self.into, ring.data[0], ring.head, ring.mask)
                 flags |= n >> 8
+                if flags & _MORE and not waiting:
+                    raise OSError(5)  # a line at 0
                 ring.head += n & 255
                 if not n >> 8 & _MORE:
                     break
             if flags & _RAIL:
                 self.saturated(ring, start, _LOW, _HIGH)
-            if ring.head > start:
+            if self.irq:
+                self.irq.take()  # an interrupt in the midst of an early reading is of no known sample
+            if waiting and ring.head > start:
                 self.stamp(ring, start + _THRESHOLD - 1, now, ring.head - 1)
             if flags & _OVERFLOW:
                 self._reset(ring, now)

@@ -53,7 +53,7 @@ def _unpack(source: ptr8, n: int, red: ptr32, infrared: ptr32, head: int, mask: 
 class MAX30102(Sensor):
     PART = "MAX30102"
     CHANNELS = ("ppg_red", "ppg_ir")
-    BITS = 18
+    BITS = 19  # 18 without a sign
     RATE = (100, 1)
     SCALE = (1, 0)
     INTERVAL = 12 * _PERIOD + _PERIOD // 2
