@@ -34,7 +34,7 @@ COMMANDS: dict[str, dict[int, Any]] = {
     "acknowledge 16 ranges": closed(3, [[10 * each + 1, 10 * each + 9] for each in range(16)]),
     "acknowledge everything": closed(3, [[1, 2**32 - 2]]),
     "ping": closed(4),
-    "ping with a far counter": closed(4, counter=2**32 - 1),
+    "ping with a far counter": closed(4, counter=2**64 - 1),
     "ping with unknown keys": closed(4, k99="skipped", **{"k-1": [1]}),
     "set time": closed(5, [TICKS, UTC, 10]),
     "set time as badly as can be": closed(5, [0, UTC, 63]),
@@ -64,7 +64,7 @@ HINTS: dict[str, dict[int, Any]] = {
 }
 REPLIES: dict[str, dict[int, Any]] = {
     "reply to ping": {1: 4, 4: NONCE, 5: 42, 7: 0, 8: TICKS},
-    "reply: late ticks": {1: 5, 4: NONCE, 5: 2**32 - 1, 7: 0, 8: 2**63 - 1},
+    "reply: late ticks": {1: 5, 4: NONCE, 5: 2**64 - 1, 7: 0, 8: 2**63 - 1},
     "reply: bad argument": {1: 6, 4: NONCE, 5: 42, 7: 8},
     "reply: unknown keys": {1: 3, 4: NONCE, 5: 42, 7: 0, 1000: ["kept"], -1: {}},
 }

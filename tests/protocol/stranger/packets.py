@@ -51,6 +51,6 @@ def read_reply(raw: bytes, secret: bytes, thumbprint: bytes) -> tuple[dict[int, 
     need(len(raw) <= 512 and type(keys) is dict, "not a map")
     need(whole(keys.get(1), 0, 255) and whole(keys.get(7), 0, 255), "command or result")
     need(not closed or {4, 5} <= set(keys), "nonce or counter")
-    need(sized(keys.get(4, bytes(8)), 8) and whole(keys.get(5, 1), closed, 2**32 - 1), "nonce or counter")
+    need(sized(keys.get(4, bytes(8)), 8) and whole(keys.get(5, 1), closed, 2**64 - 1), "nonce or counter")
     need(whole(keys.get(8, 0), 0, TOP) and sized(keys.get(9, bytes(32)), 32), "ticks or thumbprint")
     return keys, closed
