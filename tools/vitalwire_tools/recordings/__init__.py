@@ -1,0 +1,8 @@
+"""Real recordings of vital signs as integers: published ones out of archives, or a file of the user's own."""
+
+from .archives import fetch
+from .files import load_file
+from .model import Recording
+from .published import load
+
+__all__ = ["Recording", "fetch", "load", "load_file"]
