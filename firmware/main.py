@@ -1,5 +1,6 @@
-# Puts the parts together for this chip and starts them; when run() returns, MicroPython's own prompt follows.
+# Puts the parts together for this chip and starts them; when main ends, MicroPython's own prompt follows.
 import sys
+import time
 
 if sys.platform == "esp32":
     import hal.esp32 as hal
@@ -8,9 +9,16 @@ else:
 import board
 from app import App, Refused
 from config import Config
+from wire import CAUSE_FAULT
 
 try:
     App(hal, board, Config(hal.files())).run()
 except Refused as e:
     print("vitalwire:", e)
-hal.prompt()
+except Exception as e:
+    # a bug of ours must not end the recording: say it to whoever listens, and start over
+    sys.print_exception(e)
+    if hal.reset_cause() == CAUSE_FAULT:
+        # again: leave time for ctrl-C, which gives the prompt
+        time.sleep(5)
+    hal.reset(CAUSE_FAULT)

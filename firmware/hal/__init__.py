@@ -4,7 +4,6 @@
 #   ticks()         microseconds since boot, 64 bit, never wrapping (on ESP32: call it at least every 8 minutes)
 #   wall()          the same on a chip; on the virtual board real time, which links wait by
 #   files()         the folder with this board's settings and keys, without a slash at its end
-#   prompt()        gives MicroPython's prompt to whoever has the terminal once main ends
 #   i2c(n)          readfrom_mem_into(address, register, buffer), writeto_mem(address, register, buffer),
 #                   readfrom_into(address, buffer), writeto(address, buffer); OSError when nothing answers
 #   spi(n)          write_readinto(out, into), mode 0

@@ -38,10 +38,6 @@ def files():
     return ""
 
 
-def prompt():
-    pass
-
-
 def _bus(kind, number):
     for row in board.BUSES:
         if row[0] == kind and row[1] == number:

@@ -55,7 +55,7 @@ _origin = time.ticks_us()
 def _receive(buffer, n):
     # waits for all n bytes; fewer mean that the hardware is gone
     if _hardware.readinto(buffer, n) != n:
-        raise SystemExit(_EXIT)
+        _end(_EXIT)
 
 
 def _call(word, until, out, into, wanted):
@@ -89,8 +89,10 @@ def files():
     return "/board"
 
 
-def prompt():
-    os.putenv("MICROPYINSPECT", "1")
+# The process is started so that the prompt follows whatever ends main, as on a chip; a reset is the exception.
+def _end(code):
+    os.unsetenv("MICROPYINSPECT")
+    raise SystemExit(code)
 
 
 class _I2c:
@@ -283,7 +285,7 @@ def unique_id():
 
 def reset(cause):
     _sync()  # tells the hardware how late it is
-    raise SystemExit(_EXIT + cause)
+    _end(_EXIT + cause)
 
 
 def reset_cause():
@@ -297,4 +299,4 @@ def feed():
 
 def _watch():
     if _fed >= 0 and _now - _fed > _WATCHDOG:
-        raise SystemExit(_EXIT + 3)
+        _end(_EXIT + 3)

@@ -149,7 +149,7 @@ class Machine:
         )
         extra = {f"VITALWIRE_{name}": value for name, value in self.options.extra.items()}
         command = [sys.executable, "-c", LAUNCH, "-X", f"heapsize={self.options.heap}"]
-        command += ["-i", "-c", ""] if repl else ["-c", f"import {self.options.start}"]
+        command += ["-c", ""] if repl else ["-c", f"import {self.options.start}"]
         self._process = subprocess.Popen(
             command,
             stdin=slave,
@@ -158,7 +158,7 @@ class Machine:
             pass_fds=(theirs.fileno(),),
             cwd=self.options.folder,
             start_new_session=True,
-            env={**os.environ, **settings, **extra, "MICROPYPATH": f"{self._code}:.frozen"},
+            env={**os.environ, **settings, **extra, "MICROPYINSPECT": "1", "MICROPYPATH": f"{self._code}:.frozen"},
         )
         os.close(slave)
         theirs.close()

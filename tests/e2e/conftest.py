@@ -1,0 +1,46 @@
+"""A virtual board of its own for each test that asks for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from vitalwire_tools.provision import Identity
+from vitalwire_tools.virtual.board import VirtualBoard
+from vitalwire_tools.virtual.machine import Options, create
+
+from vitalwire import crypto
+from vitalwire.registry import Registry
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A board, its identity, and a registry that knows it."""
+
+    board: VirtualBoard
+    identity: Identity
+    registry: Registry
+
+    @property
+    def thumbprint(self) -> bytes:
+        """Who the board is."""
+        return crypto.thumbprint(self.identity.public_key)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
+    """Start boards; each gets its flash, its keys and its place in a registry, and ends with the test."""
+    with ExitStack() as stack:
+
+        def start(settings: dict[str, Any] | None = None, **options: Any) -> Bench:
+            folder = tmp_path / f"board{len(list(tmp_path.iterdir()))}"
+            identity = create(folder, settings=settings)
+            registry = stack.enter_context(Registry(tmp_path / f"{folder.name}.registry"))
+            registry.enrol(crypto.thumbprint(identity.public_key), "virtual", secret=identity.secret)
+            return Bench(stack.enter_context(VirtualBoard(Options(folder, **options))), identity, registry)
+
+        yield start

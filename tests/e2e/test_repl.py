@@ -1,0 +1,36 @@
+"""The board's prompt: who gets it, how, and that a production board gives it to nobody."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import serial
+
+
+def mpremote(port: str, *command: str, timeout: float = 30) -> subprocess.CompletedProcess[str]:
+    """Run mpremote on a port."""
+    words = [sys.executable, "-m", "mpremote", "connect", port, *command]
+    return subprocess.run(words, capture_output=True, text=True, timeout=timeout)
+
+
+def test_mpremote_gets_the_prompt_of_a_running_board(bench: Callable[..., Any]) -> None:
+    """Two interrupts from mpremote end the app of an unlinked board, with and without a soft reset."""
+    board = bench().board
+    time.sleep(1.5)
+    for words in (("exec", "print(6*7)"), ("resume", "exec", "print(6*7)")):
+        done = mpremote(board.port, *words)
+        assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr
+
+
+def test_a_production_board_keeps_its_prompt(bench: Callable[..., Any]) -> None:
+    """With `repl` false the same two interrupts change nothing: the board goes on and answers packets."""
+    board = bench({"repl": False}).board
+    time.sleep(1.5)
+    with serial.Serial(board.port, timeout=1) as port:
+        port.write(b"\r\x03\x03\r\x01")
+        assert b">" not in port.read(64)
+    assert not [event for event in board.events if event["event"] == "dead"]
