@@ -13,6 +13,9 @@ from micropython import const
 
 _WATCHDOG_MS = const(10000)
 
+# What reset() was told survives in the clock's memory; otherwise the chip knows power-on, reset pin and watchdog.
+_cause = (machine.RTC().memory() or (machine.reset_cause(),))[0]
+machine.RTC().memory(b"")
 _raw = time.ticks_us()
 _now = 0
 _entered = -1
@@ -157,11 +160,8 @@ def reset(cause):
     machine.reset()
 
 
-# What reset() was told survives in the clock's memory; otherwise the chip knows power-on, reset pin and watchdog.
 def reset_cause():
-    memory = machine.RTC().memory()
-    machine.RTC().memory(b"")
-    return memory[0] if memory else machine.reset_cause()
+    return _cause
 
 
 def feed():
