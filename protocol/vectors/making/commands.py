@@ -15,11 +15,11 @@ TRUST = {"secret": ALICE.secret, "thumbprint": ALICE.thumbprint}
 COMMAND_AAD, REPLY_AAD = b"vitalwire/1 command", b"vitalwire/1 reply"
 
 
-def closed(number: int, argument: Any = None, counter: int = 42, **more: Any) -> dict[int, Any]:
+def closed(number: int, argument: Any = None, counter: int = 42, more: dict[int, Any] | None = None) -> dict[int, Any]:
     """Return a closed command's map."""
     keys: dict[int, Any] = {1: number, 2: ALICE.thumbprint[:8], 3: 7, 4: NONCE, 5: counter}
     keys.update({6: argument} if argument is not None else {})
-    keys.update({int(name[1:]): value for name, value in more.items()})
+    keys.update(more or {})
     return dict(sorted(keys.items(), key=lambda pair: encode(pair[0])))
 
 
@@ -35,7 +35,7 @@ COMMANDS: dict[str, dict[int, Any]] = {
     "acknowledge everything": closed(3, [[1, 2**32 - 2]]),
     "ping": closed(4),
     "ping with a far counter": closed(4, counter=2**64 - 1),
-    "ping with unknown keys": closed(4, k99="skipped", **{"k-1": [1]}),
+    "ping with unknown keys": closed(4, more={99: "skipped", -1: [1]}),
     "set time": closed(5, [TICKS, UTC, 10]),
     "set time as badly as can be": closed(5, [0, UTC, 63]),
     "start channels": closed(6, [0, 5]),

@@ -67,7 +67,7 @@ class Device:
         self.private = ec.derive_private_key(scalar % (N - 1) + 1, ec.SECP256R1())
         point = self.private.public_key().public_numbers()
         self.x, self.y = point.x.to_bytes(32, "big"), point.y.to_bytes(32, "big")
-        self.cose_key = {1: 2, -1: 1, -2: self.x, -3: self.y}
+        self.cose_key: dict[int, Any] = {1: 2, -1: 1, -2: self.x, -3: self.y}
         self.thumbprint = hashlib.sha256(encode(self.cose_key)).digest()
         self.secret = hashlib.sha256(f"secret: {sentence}".encode()).digest()
         self.public = {"public_key": {"x": self.x, "y": self.y}}

@@ -27,8 +27,8 @@ def accepted(frames: list[bytes]) -> Iterator[Vector]:
         "of a copied descriptor": (6, 0, 1, frames[0]),
     }
     for name, (kind, flags, seq, body) in bodies.items():
-        fields = {"type": kind, "flags": flags, "length": len(body), "seq": seq, "body": body}
-        yield accept(f"record {name}", "record", record(kind, seq, body, flags), fields)
+        parts = {"type": kind, "flags": flags, "length": len(body), "seq": seq, "body": body}
+        yield accept(f"record {name}", "record", record(kind, seq, body, flags), parts)
 
     head = encode({1: "vitalwire-capture", 2: 1})
     one, two, three = frames[:3]
