@@ -1,0 +1,73 @@
+"""Runs under MicroPython: a frame maker with real signer and journal, and streams whose blocks have any length asked.
+
+Used by test_frame.py. `made` runs a maker to its end and prints the frame.
+"""
+
+import json
+import sys
+
+import wire
+from frame import FrameMaker
+from hal.virtual_flash import FlashFile
+from journal import Journal
+from p256 import Signer
+
+SIZE = 16 * wire.SECTOR_SIZE
+path, key = sys.argv[1:3]
+
+
+class Stream:
+    """A readout of two channels with blocks of given length."""
+
+    channels = 2
+
+    def __init__(self, count, ticks, length):
+        self.count = count
+        self.ticks = ticks
+        self.length = length
+
+    def block(self, channel, buf, pos):
+        """Write a block of the bytes 1, 2, 3, ... in coding `channel`."""
+        yield ("viper", 1)
+        pos = wire.put_varint(buf, pos, self.length << wire.CODING_BITS | channel)
+        for i in range(self.length):
+            buf[pos + i] = 1 + i & 255
+        return pos + self.length
+
+
+def contents(name="vital-0001"):
+    """Return a descriptor's map."""
+    channels = [{0: n, 1: f"c{n}", 3: "1", 4: "part", 7: 16, 8: [1, -3]} for n in range(12)]
+    point = {1: 2, -1: 1, -2: bytes(32), -3: bytes(32)}
+    return {16: 1, 17: name, 18: point, 19: "virtual", 20: "0.1.0", 21: 1, 22: channels}
+
+
+def boot(stop=False, utc=None):
+    """Begin a life; returns the maker."""
+    journal = Journal(FlashFile(path, 0, SIZE, lambda kind, n: None), stop)
+    journal.mount()
+    journal.begin()
+    return FrameMaker(journal, Signer(bytes.fromhex(key)), lambda ticks: utc)
+
+
+def made(maker, work):
+    """Run a maker; print and return the seq, and the frame in hex."""
+    work_done = {}
+    try:
+        while True:
+            kind, n = next(work)
+            work_done[kind] = max(work_done.get(kind, 0), n)
+    except StopIteration as stop:
+        seq = stop.value
+    frame = bytes(maker.frame).hex() if seq else ""
+    print(json.dumps({"seq": seq, "frame": frame, "work": work_done, "boot": maker.journal.boot}))
+    return seq
+
+
+def put(result):
+    """Print a result."""
+    print(json.dumps(result))
+
+
+with open(path, "wb") as file:
+    file.write(b"\xff" * SIZE)
