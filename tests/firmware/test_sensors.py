@@ -393,21 +393,21 @@ def test_saturation_is_marked_exactly(sensor: int, rail: int, read: Callable[...
 
 
 def test_each_rail_of_each_channel_is_seen(read: Callable[..., Reading]) -> None:
-    """A rail of one channel alone is marked in that channel alone."""
-    top, low, high = 0x3FFFF, -32768, 32767
-    signals = {
-        "ecg": [(0,), (131071,), (5,), (-131072,), (131070,), (-131071,)],
-        "ppg": [(1, 1), (0, 5), (5, 0), (top, 5), (5, top), (top - 1, 1)],
-        "acceleration": [(0, 0, 0)] * 20
-        + [tuple(r if c == n else 1 for n in range(3)) for c in range(3) for r in (low, high)],
-    }
-    reading = read(4, signals=signals)
+    """A single sample at one rail of one channel is marked, in that channel alone; one count less is not."""
+    sensors = {"ecg": (1, -131072, 131071), "ppg": (2, 0, 0x3FFFF), "acceleration": (3, -32768, 32767)}
+    signals: dict[str, list[tuple[int, ...]]] = {}
+    for name, (width, low, high) in sensors.items():
+        for channel in range(width):
+            for rail, close in ((low, low + 1), (high, high - 1)):
+                samples = [(close,) * width] + [(7,) * width] * 28
+                samples.append(tuple(rail if c == channel else 7 for c in range(width)))
+                signals.setdefault(name, []).extend(samples)
+    reading = read(12, signals=signals)
     for sensor in (ECG, PPG, MOTION):
-        rails = reading.hardware.chips[PARTS[sensor]].rails
         reading.check(sensor)
         for channel, counts in enumerate(reading.counts[sensor]):
-            wanted = np.isin(counts, rails)
-            assert 10 < wanted.sum() < len(counts) / 2
+            wanted = np.isin(counts, reading.hardware.chips[PARTS[sensor]].rails)
+            assert wanted.sum() > 4
             np.testing.assert_array_equal(reading.under(sensor, Mark.SATURATED, channel=channel), wanted)
 
 
