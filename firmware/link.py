@@ -82,9 +82,6 @@ class Link:
     def bad(self):
         return self._receiver.bad
 
-    def bad(self):
-        return self._receiver.bad
-
     def idle(self):
         # whether everything said was given to the stream: a reboot waits for that
         return not (self._end or self._command or self._loaded >= 0)

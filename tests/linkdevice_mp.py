@@ -109,6 +109,18 @@ class Board:
             pass
         return journal.newest
 
+    def read(self, seq):
+        buf = memoryview(bytearray(wire.MAX_FRAME))
+        return hexlify(buf[: self.journal.read(seq, buf)]).decode()
+
+    def unacked(self):
+        seqs = []
+        seq = self.journal.next_unacked(0)
+        while seq:
+            seqs.append(seq)
+            seq = self.journal.next_unacked(seq)
+        return seqs
+
     def run(self, now, data):
         self.now = now
         self.stream.coming += data

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 from vitalwire.ranges import Ranges
@@ -18,7 +20,7 @@ def test_ranges_are_the_set_of_their_numbers(steps: list[tuple[bool, int, int]])
         (model.update if add else model.difference_update)(range(first, first + length + 1))
     pairs = list(ranges)
     assert {n for first, last in pairs for n in range(first, last + 1)} == model
-    assert all(last + 1 < first for (_, last), (first, _) in zip(pairs, pairs[1:], strict=False))
+    assert all(last + 1 < first for (_, last), (first, _) in pairwise(pairs))
     assert all(first <= last for first, last in pairs)
     assert all((n in ranges) == (n in model) for n in range(50))
     assert len(ranges) == len(pairs)

@@ -13,19 +13,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from vitalwire_protocol import spec
+from vitalwire_protocol.spec import Command, PacketType, Result
+
 from vitalwire import crypto
 from vitalwire.errors import FrameError, InputError, TrustError, UsageError
 from vitalwire.packet import Packet
 from vitalwire.ranges import Ranges
-from vitalwire_protocol import spec
-from vitalwire_protocol.spec import Command, PacketType, Result
 
 from . import events as ev
 from .command import Argument, Identity, Reply, closed_command, open_command, parse_identity, parse_reply
 from .timesync import TimeFix, TimeSync
 
-ANSWER_WITHIN = 1.0  # seconds until a command is asked again; doubles with each time
-ANSWER_WITHIN_MOST = 4.0
+ANSWER_WITHIN = 0.75  # seconds until a command is asked again, twice what a long frame takes at 115200 baud; doubles
+ANSWER_WITHIN_MOST = 3.0
 ASK_AGAIN = 3  # times, before the device is asked who it is
 IDENTIFY_AFTER = 0.25  # seconds between a hint that something changed and asking who is there; doubles, too
 PING_EVERY = 3.0  # seconds; a device takes a reader for gone after 10 without a packet
@@ -144,6 +145,11 @@ class Controller:
         self._unsure = self._describe = True
         self._identify_at = float("-inf")
 
+    @property
+    def plausible(self) -> bool:
+        """Whether the device's ticks are microseconds, as far as measurements show: those of a sped-up one are not."""
+        return self._sync.plausible
+
     def events(self) -> list[ev.ControlEvent]:
         """Return what happened since the last call."""
         events, self._events = self._events, []
@@ -181,18 +187,20 @@ class Controller:
             while self._queue:
                 self._refused(self._queue.popleft(), Result.NOT_PROVISIONED)
             return _Asked(Command.IDENTIFY) if now >= self._ping_at else None
-        if not self.confirmed or now >= self._ping_at:
+        if not self.confirmed or now >= self._ping_at + PING_EVERY:
             return _Asked(Command.PING)
-        if self._set_time and (fix := self._sync.to_tell(now)) is not None:
-            if self._sync.measured < FIRST_PINGS:
-                return _Asked(Command.PING)
-            return _Asked(Command.SET_TIME, (fix.ticks, fix.utc_us, fix.accuracy), fix=fix)
         while self._queue:
             asked = self._queue.popleft()
             if asked.command is not Command.REBOOT or asked.boot in (None, identity.boot):
                 return replace(asked, boot=identity.boot)
-            self._done(asked)  # the answer was lost, but the boot is another
-        return self._acknowledgement(identity.thumbprint, now)
+            self._done(asked)  # its answer was lost, but this is another boot, and proven
+        return self._acknowledgement(identity.thumbprint, now) or self._timekeeping(now)
+
+    def _timekeeping(self, now: float) -> _Asked | None:
+        fix = self._sync.to_tell(now) if self._set_time else None
+        if fix is not None and self._sync.measured >= FIRST_PINGS:
+            return _Asked(Command.SET_TIME, (fix.ticks, fix.utc_us, fix.accuracy), fix=fix)
+        return _Asked(Command.PING) if fix is not None or now >= self._ping_at else None
 
     def _acknowledgement(self, thumbprint: bytes, now: float) -> _Asked | None:
         ranges = self._acks.get(thumbprint)
