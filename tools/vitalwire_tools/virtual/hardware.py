@@ -13,6 +13,7 @@ import math
 import socket
 import struct
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,7 @@ class Hardware:
         self._pins: dict[int, Chip] = {}
         self._lines: list[Chip | None] = []
         self._base = 0
+        self._lock = threading.Lock()  # `save` may be called while a board is served
         for row in board.sensors:
             self._add(row, signals, [fault for fault in script if fault.chip == row.part], seed)
         unknown = {fault.chip for fault in script} - {scripts.BOARD, *self.chips}
@@ -136,11 +138,12 @@ class Hardware:
         `starts` are the indices at which the board emptied the FIFO by command.
         """
         columns: dict[str, Any] = {}
-        for part, log in self.played.items():
-            columns |= {name: np.array(counts, np.int32) for name, counts in zip(log.channels, log.counts, strict=True)}
-            columns[f"{part}_us"] = np.array(log.times, np.int64)
-            columns[f"{part}_lost"] = np.frombuffer(bytes(log.lost), np.uint8)
-            columns[f"{part}_starts"] = np.array(log.starts, np.int64)
+        with self._lock:
+            for part, log in self.played.items():
+                columns |= {n: np.array(counts, np.int32) for n, counts in zip(log.channels, log.counts, strict=True)}
+                columns[f"{part}_us"] = np.array(log.times, np.int64)
+                columns[f"{part}_lost"] = np.frombuffer(bytes(log.lost), np.uint8)
+                columns[f"{part}_starts"] = np.array(log.starts, np.int64)
         np.savez_compressed(path, **columns)
 
     # ---- a board process
@@ -164,20 +167,26 @@ class Hardware:
                 word, now, until = REQUEST.unpack(head)
                 sent = word >> 52
                 data = stream.read(sent) if sent else b""
-                now = self._stall(max(now + self._base, self.time))
-                self._advance(now)
-                self.time = now
                 fields = (word >> 8 & 0xFF, word >> 16 & 0xFF, word >> 32 & 0xFF, word >> 40 & 0xFFF, until, data)
-                code, body = 0, b""
-                try:
-                    body = handlers[word & 0xFF](*fields)
-                except OSError as error:
-                    code = error.errno or errno.EIO
-                except Refused as error:
-                    self.refused.append(str(error))
-                    print(f"virtual board, {self.time / 1e6:.6f} s: {error}", file=sys.stderr, flush=True)
-                    code = errno.EINVAL
+                with self._lock:
+                    code, body = self._answer(handlers[word & 0xFF], now, fields)
                 link.sendall(ANSWER.pack(code, self.time - self._base) + body)
+
+    def _answer(
+        self, handler: Callable[[int, int, int, int, int, bytes], bytes], now: int, fields: Any
+    ) -> tuple[int, bytes]:
+        """Bring everything up to the board's `now` and do what it asks; return errno and the bytes it gets."""
+        now = self._stall(max(now + self._base, self.time))
+        self._advance(now)
+        self.time = now
+        try:
+            return 0, handler(*fields)
+        except OSError as error:
+            return error.errno or errno.EIO, b""
+        except Refused as error:
+            self.refused.append(str(error))
+            print(f"virtual board, {self.time / 1e6:.6f} s: {error}", file=sys.stderr, flush=True)
+            return errno.EINVAL, b""
 
     def _stall(self, now: int) -> int:
         while self._stalls and self._stalls[0].start <= now:

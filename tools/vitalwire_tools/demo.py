@@ -1,0 +1,135 @@
+"""`tools/demo`: from the virtual board's chips to verified arrays, every sample held against what the chips played."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from vitalwire import crypto
+from vitalwire.capture import Record, Writer, read
+from vitalwire.client import Client, VerifiedFrame
+from vitalwire.frame import readouts
+from vitalwire.messages import Descriptor, Frame
+from vitalwire.registry import Registry
+from vitalwire.session import Duplicate
+from vitalwire.verdict import Verdict, verify
+
+from .bench import sign
+from .virtual.board import VirtualBoard
+from .virtual.compare import Comparison, compare
+from .virtual.machine import Options, create
+
+SECONDS = 60  # of signal
+SPEED = 20.0
+PATIENCE = 120.0  # seconds of real time until the demo gives up
+CAPTURE, PLOT = Path("demo.vwc"), Path("demo.png")
+
+
+def record(board: VirtualBoard, registry: Registry, capture: Path, console: Console) -> tuple[list[VerifiedFrame], int]:
+    """Record `SECONDS` of signal; return the frames in order, and how many came twice."""
+    frames: list[VerifiedFrame] = []
+    twice = 0
+
+    def count(event: object) -> None:
+        nonlocal twice
+        twice += isinstance(event, Duplicate)
+
+    give_up = time.monotonic() + PATIENCE
+    with (
+        Client(
+            board.url, registry=registry, state=":memory:", auto_acknowledge=False, set_time=False, settle=0.0,
+            on_event=count,
+        ) as client,
+        Writer(capture) as writer,
+        Progress(console=console, transient=True) as progress,
+    ):  # fmt: skip
+        task = progress.add_task(f"recording {SECONDS} s of signal", total=SECONDS)
+        while time.monotonic() < give_up:
+            frame = client.receive(timeout=1.0)
+            if frame is None:
+                continue
+            frames.append(frame)
+            writer.write(frame.raw, time.time_ns() // 1000)
+            writer.sync()
+            client.durable([frame])
+            seconds = frame.frame.ticks / 1e6
+            progress.update(task, completed=min(seconds, SECONDS))
+            if seconds > SECONDS + 3:
+                break
+    return frames, twice
+
+
+def bits_per_sample(frames: Iterable[tuple[Frame, Descriptor]]) -> dict[str, float]:
+    """Return the bits a sample of each channel, block heads included."""
+    size: Counter[str] = Counter()
+    samples: Counter[str] = Counter()
+    for frame, descriptor in frames:
+        for readout in readouts(frame, descriptor):
+            for channel, (_, body) in zip(descriptor.streams[readout.stream], readout.blocks, strict=True):
+                size[channel.name] += len(body) + 1 + (len(body) > 15)
+                samples[channel.name] += readout.count
+    return {name: 8 * size[name] / samples[name] for name in samples}
+
+
+def report(
+    frames: list[VerifiedFrame], twice: int, verdict: Verdict, comparisons: list[Comparison], signing: dict[str, float]
+) -> Table:
+    """Return the one table."""
+    device = verdict.devices[0]
+    seconds = max(frame.frame.ticks for frame in frames) / 1e6
+    lost = sum(last - first + 1 for first, last in device.missing)
+    table = Table("", "", "", title=f"{seconds:.0f} s of signal from the virtual board", show_header=False)
+    table.add_row("frames", str(verdict.frames), "in the capture")
+    table.add_row("verified", str(verdict.verified), "by signature and hash chain")
+    table.add_row("lost", str(lost), "numbers missing in the chain")
+    table.add_row("duplicates", str(twice), "sent again before they were acknowledged, dropped")
+    table.add_row("bytes a second", f"{sum(len(frame.raw) for frame in frames) / seconds:.0f}", "signatures included")
+    table.add_row(
+        "signature", f"{signing['esp32_ms']:.0f} ms", f"on an ESP32, estimated: {signing['modmul_ratio']:.0f} x a*b%p"
+    )
+    table.add_section()
+    bits = bits_per_sample((frame.frame, frame.descriptor) for frame in frames)
+    for result in comparisons:
+        said = "all equal" if not result.different else f"[red]{result.different} different[/red]"
+        size = f"{bits[result.channel]:.2f} bits a sample" if result.channel in bits else "single readings"
+        table.add_row(result.channel, str(result.samples), f"{said}, {size}")
+    return table
+
+
+def captured(path: Path) -> Iterator[bytes]:
+    """Yield the frames of a capture."""
+    for item in read(path):
+        if isinstance(item, Record):
+            yield item.raw
+
+
+def main() -> int:
+    """Run the demo; 1 if a frame is lost, not verified, or a sample differs."""
+    console = Console()
+    CAPTURE.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        identity = create(Path(folder))
+        thumbprint = crypto.thumbprint(identity.public_key)
+        with Registry(Path(folder) / "registry") as registry:
+            registry.enrol(thumbprint, "virtual", secret=identity.secret)
+            with VirtualBoard(Options(Path(folder), speed=SPEED, cpu="esp32", heap=1<<20)) as board:
+                frames, twice = record(board, registry, CAPTURE, console)
+                played = board.played()
+            verdict = verify(captured(CAPTURE), registry)
+    comparisons = compare((frame.signals for frame in frames), played)
+    console.print(report(frames, twice, verdict, comparisons, sign.run(rounds=20)))
+    console.print(f"capture: {CAPTURE}   plot: {PLOT}")
+    enough = bool(frames) and frames[-1].frame.ticks >= SECONDS * 1_000_000
+    return 0 if enough and verdict.ok and not any(result.different for result in comparisons) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
