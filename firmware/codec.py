@@ -360,20 +360,15 @@ def _planes(z: ptr32, ends: ptr32, groups: int, length: int, w: ptr32, blocks: i
                 at += z[i] >> k
                 out[at >> 3] = out[at >> 3] | (128 >> (at & 7))
                 at += 1
-                r = z[i] & mask
+                # Up to 7 bits wait, k is at most 20 (_CLIP).
+                word = (word << k) | (z[i] & mask)
                 i += 1
-                left = k
-                while left > 0:
-                    # At most 16 bits join the up to 7 that wait.
-                    take = left if left < 16 else 16
-                    left -= take
-                    word = (word << take) | ((r >> left) & ((1 << take) - 1))
-                    held += take
-                    while held > 7:
-                        held -= 8
-                        out[rest] = out[rest] | ((word >> held) & 255)
-                        rest += 1
-                    word &= 127
+                held += k
+                while held > 7:
+                    held -= 8
+                    out[rest] = out[rest] | ((word >> held) & 255)
+                    rest += 1
+                word &= 127
     if held:
         out[rest] = out[rest] | ((word << (8 - held)) & 255)
 
