@@ -17,9 +17,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from vitalwire_protocol import spec
+
 from vitalwire import cbor
 from vitalwire.errors import FrameError, SignatureError, UsageError
-from vitalwire_protocol import spec
 
 PublicKey = ec.EllipticCurvePublicKey
 PrivateKey = ec.EllipticCurvePrivateKey
@@ -62,8 +63,9 @@ _MAC0 = _Form("MAC0", spec.Tag.MAC0, (spec.Alg.HMAC_256_256,), spec.MAC_SIZE, "m
 _START = {form.tag: {form.start(alg) for alg in form.algs} for form in (_SIGN1, _MAC0)}
 _START_SIZE = len(_SIGN1.start(spec.Alg.ES256))  # the same for all of them
 _SIGNED_FRAME = {_SIGN1.start(alg): _SIGN1.signed(alg, spec.AAD_FRAME) for alg in _SIGN1.algs}
-_SIGN_TAIL = cbor.head(2, _SIGN1.tail)
-_BEHIND_PAYLOAD = spec.SIGNATURE_SIZE + len(_SIGN_TAIL)
+FRAME_STARTS = frozenset(_START[spec.Tag.SIGN1])  # all that may stand in front of a frame's payload
+FRAME_TAIL = cbor.head(2, _SIGN1.tail)  # stands between its payload and its signature
+_BEHIND_PAYLOAD = spec.SIGNATURE_SIZE + len(FRAME_TAIL)
 
 
 # ---------------------------------------------------------------- COSE_Sign1: frames
@@ -100,7 +102,7 @@ def sign1(key: PrivateKey, payload: bytes, alg: spec.Alg = spec.Alg.ES256) -> by
     body = cbor.encode(payload)
     r, s = decode_dss_signature(key.sign(_SIGNED_FRAME[start] + body, _ECDSA_DETERMINISTIC))
     s = min(s, ORDER - s)
-    return start + body + _SIGN_TAIL + r.to_bytes(32, "big") + s.to_bytes(32, "big")
+    return start + body + FRAME_TAIL + r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
 # ---------------------------------------------------------------- COSE_Mac0: commands and replies

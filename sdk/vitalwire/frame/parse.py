@@ -9,14 +9,15 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from vitalwire_protocol import spec
+from vitalwire_protocol.spec import EventKey, Key, Kind, Limit
+
 from vitalwire import cbor
 from vitalwire.crypto import sign1_payload
 from vitalwire.errors import FrameError
 from vitalwire.frame.descriptor import read_descriptor
 from vitalwire.frame.fields import array, integer, mapping, octets
 from vitalwire.messages import Descriptor, Event, Frame, MarkRun, Scalar
-from vitalwire_protocol import spec
-from vitalwire_protocol.spec import EventKey, Key, Kind, Limit
 
 UINT63 = (0, (1 << 63) - 1)
 UINT64 = (0, (1 << 64) - 1)
@@ -146,7 +147,9 @@ def _read_scalars(entries: list[Any], origin: int) -> tuple[Scalar, ...]:
     scalars: list[Scalar] = []
     for entry in entries:
         channel, ticks, counts = _numbers(entry, 3, "a scalar")
-        if not (0 <= channel < Limit.MAX_CHANNELS and _is_ticks(origin + ticks) and -_HALF_COUNTS <= counts < _HALF_COUNTS):
+        if not (
+            0 <= channel < Limit.MAX_CHANNELS and _is_ticks(origin + ticks) and -_HALF_COUNTS <= counts < _HALF_COUNTS
+        ):
             raise FrameError("a scalar out of bounds", reason="range")
         scalars.append(Scalar(channel, origin + ticks, counts))
     return tuple(scalars)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from vitalwire_protocol import spec
+
 from vitalwire.crypto import PublicKey, load_public_key, verify_sign1
 from vitalwire.errors import InputError, SignatureError
 from vitalwire.frame import parse
@@ -30,7 +32,6 @@ from vitalwire.session.outcomes import (
 from vitalwire.session.replay_state import ReplayState, Stored
 from vitalwire.session.track import Entry, Track, entry_of
 from vitalwire.session.waiting import Kept, Waiting
-from vitalwire_protocol import spec
 
 
 class _Known(NamedTuple):

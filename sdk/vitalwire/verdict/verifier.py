@@ -1,0 +1,240 @@
+"""What a whole record proves: frames in any order in, one verdict out, in memory that does not grow with the record.
+
+Frames that follow each other are verified by the last one's signature and the hash chain back over them (SPEC section
+8): each frame's bytes are fixed by the PREV of the next, so one signature proves the run. Every other rule, the form
+of each frame included, is checked for each frame, so the verdict is that of checking every signature. It would differ
+only for a device that continues its chain from a frame it did not sign itself, which nobody without its key can make.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from vitalwire_protocol import spec
+
+from vitalwire.crypto import PublicKey, load_public_key, verify_sign1
+from vitalwire.errors import InputError, SignatureError
+from vitalwire.frame import parse
+from vitalwire.frame.scan import scan
+from vitalwire.messages import Descriptor, Frame
+from vitalwire.registry import Registry
+from vitalwire.session.chain import declarations
+from vitalwire.session.outcomes import Reason
+from vitalwire.verdict.run import PLAIN, Run, Words
+from vitalwire.verdict.tally import DeviceVerdict, Tally
+
+_RUN = 512  # frames verified by one signature; what a wrong one makes us verify one by one
+_MAX_OPEN = 4096  # frames in all devices' runs together
+_MAX_HELD = 1024  # frames whose descriptor has not come yet
+_MAX_KNOWN = 4096  # descriptors of enrolled devices
+_MAX_FOREIGN = 1024  # descriptors of others
+_PREV = spec.PREV_SIZE
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found in `frames` items; `refused` counts those no device answers for, by reason."""
+
+    frames: int
+    devices: tuple[DeviceVerdict, ...]
+    refused: Mapping[Reason, int] = field(default_factory=dict)
+
+    @property
+    def verified(self) -> int:
+        """How many frames are to be believed."""
+        return sum(device.verified for device in self.devices)
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is something, all of it is to be believed, and nothing is missing."""
+        return self.verified > 0 and not self.refused and all(device.ok for device in self.devices)
+
+
+def verify(
+    frames: Iterable[bytes | tuple[bytes, int | None]],
+    registry: Registry,
+    *,
+    by_chain: bool = True,
+    anchors: Mapping[bytes, tuple[int, bytes]] | None = None,
+) -> Verdict:
+    """Return the verdict on frames, each its bytes or (bytes, time of arrival in UTC microseconds or None).
+
+    `by_chain` false verifies every signature. `anchors` names for a revoked device (by thumbprint) one frame accepted
+    before its revocation: number and digest (16 bytes or more); frames that links lead back to from it still count.
+    """
+    verifier = Verifier(registry, by_chain=by_chain, anchors=anchors)
+    for item in frames:
+        if isinstance(item, tuple):
+            verifier.feed(*item)
+        else:
+            verifier.feed(item)
+    return verifier.result()
+
+
+class _Lane:
+    """One device: its count, and the run that its next frame may join."""
+
+    __slots__ = ("boot", "key", "need", "prev", "run", "seq", "tally")
+
+    def __init__(self, tally: Tally) -> None:
+        self.tally = tally
+        self.run: Run | None = None
+        self.key: PublicKey | None = None  # of the run
+        self.need = self.prev = b""  # what the next frame must have to join: descriptor, PREV,
+        self.seq = self.boot = 0  # number, and at least this boot
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A descriptor whose own signature verified."""
+
+    key: PublicKey
+    lane: _Lane
+
+
+class Verifier:
+    """The same, one frame at a time, for whoever shows progress; `result` is asked once, at the end."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        by_chain: bool = True,
+        anchors: Mapping[bytes, tuple[int, bytes]] | None = None,
+        tolerance_us: int = 300_000_000,
+    ) -> None:
+        self._registry = registry
+        self._max_run = _RUN if by_chain else 1
+        self._anchors = anchors or {}
+        self._tolerance_us = tolerance_us
+        self._frames = 0
+        self._open = 0  # frames in runs
+        self._refused: Counter[Reason] = Counter()
+        self._lanes: dict[bytes, _Lane] = {}  # by thumbprint
+        self._known: dict[bytes, _Known] = {}  # by the digest frames name a descriptor by
+        self._foreign: dict[bytes, None] = {}
+        self._held: list[tuple[bytes, bytes, int | None]] = []
+
+    def feed(self, raw: bytes, received_us: int | None = None) -> None:
+        """Take one frame."""
+        self._frames += 1
+        self._take(raw, received_us)
+
+    def result(self) -> Verdict:
+        """Return the verdict on everything fed."""
+        self._refused[Reason.UNKNOWN_DESCRIPTOR] += len(self._held)
+        self._held.clear()
+        verdicts = []
+        for thumbprint, lane in self._lanes.items():
+            self._finish(lane)
+            device = self._registry.get(thumbprint)
+            revoked = device is None or device.revoked_us is not None
+            verdicts.append(lane.tally.verdict(device.name if device else "", revoked=revoked))
+        return Verdict(self._frames, tuple(verdicts), {reason: n for reason, n in self._refused.items() if n})
+
+    # ------------------------------------------------------------ into runs
+
+    def _take(self, raw: bytes, received_us: int | None) -> None:
+        scanned = scan(raw)
+        digest = hashlib.sha256(raw).digest()
+        frame: Frame | None = None
+        if scanned is not None:
+            seq, boot, prev, need, utc_us, accuracy = scanned
+        else:
+            try:
+                frame = parse(raw)
+            except InputError:
+                self._refused[Reason.MALFORMED] += 1
+                return
+            if frame.body is not None and not self._learn(frame, frame.body):
+                return
+            seq, boot, prev, utc_us, accuracy = frame.seq, frame.boot, frame.prev, frame.utc_us, frame.utc_accuracy
+            need = digest[: spec.DIGEST_SIZE] if frame.descriptor is None else frame.descriptor
+        known = self._known.get(need)
+        if known is None:
+            self._hold(raw, need, received_us)
+            return
+        lane = known.lane
+        run = lane.run
+        if run is None or prev != lane.prev or seq != lane.seq or boot < lane.boot or need != lane.need:
+            self._finish(lane)
+            run = lane.run = Run(seq, prev)
+            lane.key, lane.need = known.key, need
+        lane.prev, lane.seq, lane.boot = digest[:_PREV], seq + 1, boot
+        run.raws.append(raw)
+        run.digests.append(lane.prev)
+        run.boots.append(boot)
+        self._open += 1
+        if received_us is not None and self._is_future(utc_us, accuracy, received_us):
+            run.future.add(seq)
+        if frame is not None and (words := Words(declarations(frame), frame.body is not None)) != PLAIN:
+            run.words[seq] = words
+        if len(run.raws) >= self._max_run:
+            self._finish(lane)
+        elif self._open > _MAX_OPEN:
+            for each in self._lanes.values():
+                self._finish(each)
+
+    def _is_future(self, utc_us: int | None, accuracy: int | None, received_us: int) -> bool:
+        if utc_us is None or accuracy is None:
+            return False
+        return utc_us > received_us + (1 << accuracy) + self._tolerance_us
+
+    def _learn(self, frame: Frame, body: Descriptor) -> bool:
+        """Check a descriptor by its own key; return whether it may be used."""
+        if body.digest in self._known:
+            return True
+        if self._registry.get(body.thumbprint) is None:
+            self._refused[Reason.FOREIGN] += 1 + len(self._take_held(body.digest))
+            if len(self._foreign) < _MAX_FOREIGN:
+                self._foreign[body.digest] = None
+            return False
+        lane = self._lanes.get(body.thumbprint)
+        if lane is None:
+            lane = self._lanes[body.thumbprint] = _Lane(Tally(body.thumbprint, self._anchors.get(body.thumbprint)))
+        key = load_public_key(body.public_key)
+        try:
+            verify_sign1(frame.raw, key)
+        except SignatureError:
+            lane.tally.refused[Reason.FORGED] += 1
+            return False
+        while len(self._known) >= _MAX_KNOWN:
+            del self._known[next(iter(self._known))]
+        self._known[body.digest] = _Known(key, lane)
+        for raw, received_us in self._take_held(body.digest):
+            self._take(raw, received_us)
+        return True
+
+    def _hold(self, raw: bytes, need: bytes, received_us: int | None) -> None:
+        if need in self._foreign:
+            self._refused[Reason.FOREIGN] += 1
+        elif len(self._held) < _MAX_HELD:
+            self._held.append((need, raw, received_us))
+        else:
+            self._refused[Reason.UNKNOWN_DESCRIPTOR] += 1
+
+    def _take_held(self, need: bytes) -> list[tuple[bytes, int | None]]:
+        taken = [(raw, received_us) for digest, raw, received_us in self._held if digest == need]
+        self._held = [held for held in self._held if held[0] != need]
+        return taken
+
+    # ------------------------------------------------------------ out of runs
+
+    def _finish(self, lane: _Lane) -> None:
+        """Find the last frame of the run whose signature verifies: it and all before it are proven."""
+        run, lane.run = lane.run, None
+        if run is None or lane.key is None:
+            return
+        self._open -= len(run)
+        while len(run):
+            try:
+                verify_sign1(run.raws[-1], lane.key)
+            except SignatureError:
+                lane.tally.refused[Reason.FORGED] += 1
+                run.drop_last()
+            else:
+                lane.tally.accept(run)
+                return
