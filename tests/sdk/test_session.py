@@ -102,14 +102,18 @@ def test_bad_frames_are_refused_and_change_nothing(damage: object, reason: Reaso
 
 
 def test_foreign_devices_are_refused() -> None:
-    """A device nobody enrolled gets no descriptor accepted, and so none of its frames."""
+    """A device nobody enrolled gets nothing accepted, before and after its descriptor comes, until it is enrolled."""
     session, _, registry, _ = started()
     stranger = FakeDevice("stranger")
-    assert only(session.receive(stranger.descriptor(), NOW), Refused).reason == Reason.FOREIGN
-    assert of(Held, session.receive(stranger.status(), NOW))
+    descriptor, frames = stranger.descriptor(), [stranger.status() for _ in range(4)]
+    assert of(Held, session.receive(frames[0], NOW))
+    outcomes = session.receive(descriptor, NOW)
+    assert [(type(o), o.reason) for o in of(Refused, outcomes)] == [(Refused, Reason.FOREIGN)] * 2
+    assert only(session.receive(frames[1], NOW), Refused).device == stranger.thumbprint
+    assert session.deadline_us() is None
     registry.enrol(stranger.thumbprint, "no stranger")
-    assert seqs(session.receive(stranger.descriptor(), NOW)) == [1, 2]
-    assert seqs(session.receive(stranger.status(), NOW)) == [3]
+    assert [type(o) for o in session.receive(frames[2], NOW)] == [Held, NeedDescriptor]
+    assert seqs(session.receive(descriptor, NOW) + session.flush()) == [4, 1]
 
 
 def test_a_descriptor_must_be_signed_with_its_own_key() -> None:

@@ -33,6 +33,8 @@ from vitalwire.session.replay_state import ReplayState, Stored
 from vitalwire.session.track import Entry, Track, entry_of
 from vitalwire.session.waiting import Kept, Waiting
 
+_MAX_FOREIGN = 1024  # descriptors remembered of devices nobody enrolled
+
 
 class _Known(NamedTuple):
     """A descriptor whose own signature verified, and the key that is in it."""
@@ -56,6 +58,7 @@ class Session:
         self._tracks: dict[bytes, Track] = {}
         self._ordering: set[bytes] = set()  # devices with frames that wait for order
         self._known: dict[bytes, _Known] = {}  # by the digest frames name it by
+        self._foreign: dict[bytes, bytes] = {}  # the same, of devices nobody enrolled: their thumbprints
         self._held: Waiting[bytes] = Waiting(self._limits.held_bytes // 2)  # by descriptor
         self._unproven: Waiting[tuple[bytes, int, bytes]] = Waiting(self._limits.held_bytes // 2)  # device, seq, digest
         self._asked: dict[bytes, int] = {}
@@ -149,12 +152,15 @@ class Session:
         if frame.body is not None:
             refused, freed = self._learn(frame, frame.body)
             if refused:
-                return [refused]
+                return [refused, *(each for kept in freed for each in self._judge(*kept))]
             known = self._known[frame.body.digest]
         else:
             assert frame.descriptor is not None
             freed = []
             if frame.descriptor not in self._known:
+                owner = self._foreign.get(frame.descriptor)
+                if owner is not None and self._registry.get(owner) is None:
+                    return [Refused(Reason.FOREIGN, "", frame.raw, owner)]
                 return self._hold(frame, frame.descriptor, received_us)
             known = self._known[frame.descriptor]
         device = self._registry.get(known.descriptor.thumbprint)
@@ -162,7 +168,7 @@ class Session:
             return [Refused(Reason.FOREIGN, "", frame.raw, known.descriptor.thumbprint)]
         out = self._admit(frame, known, device, received_us)
         for kept in freed:
-            out += self._judge(kept.frame, kept.received_us)
+            out += self._judge(*kept)
         return out
 
     def _learn(self, frame: Frame, body: Descriptor) -> tuple[Refused | None, list[Kept]]:
@@ -171,7 +177,12 @@ class Session:
         if known is not None and known.digest == frame.digest:
             return None, []
         if self._registry.get(body.thumbprint) is None:
-            return Refused(Reason.FOREIGN, "", frame.raw, body.thumbprint), []
+            self._foreign[body.digest] = body.thumbprint
+            if len(self._foreign) > _MAX_FOREIGN:
+                del self._foreign[next(iter(self._foreign))]
+            self._asked.pop(body.digest, None)
+            return Refused(Reason.FOREIGN, "", frame.raw, body.thumbprint), self._held.take(body.digest)
+        self._foreign.pop(body.digest, None)
         key = load_public_key(body.public_key)
         try:
             verify_sign1(frame.raw, key)
