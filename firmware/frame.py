@@ -124,7 +124,7 @@ class FrameMaker:
         return (yield from self._make(KIND_EVENT, ticks, 1, self._event_rows, rows, _SPARE, declares))
 
     def status(self, ticks, counters):
-        return (yield from self._make(KIND_STATUS, ticks, 1, self._fields, {KEY_COUNTERS: counters}, _SPARE))
+        return (yield from self._make(KIND_STATUS, ticks, 1, self._counters, counters, _SPARE))
 
     def boot_details(self, cause):
         # of the boot event
@@ -143,18 +143,25 @@ class FrameMaker:
             if isinstance(value, list):
                 pos = put_head(buf, pos, ARRAY, len(value))
                 for item in value:
-                    yield ("bytecode", 200)
                     pos = put(buf, pos, item)
+                    yield ("bytecode", 400)
             else:
                 pos = put(buf, pos, value)
-        yield ("bytecode", 200)
+                yield ("bytecode", 100)
+        return pos
+
+    def _counters(self, buf, pos, counters):
+        pos = put_head(buf, put_int(buf, pos, KEY_COUNTERS), MAP, len(counters))
+        for key in sorted(counters):
+            pos = put_int(buf, put_int(buf, pos, key), counters[key])
+            yield ("bytecode", 60)
         return pos
 
     def _rows(self, buf, pos, key, rows):
         pos = put_head(buf, put_int(buf, pos, key), ARRAY, len(rows))
         for row in rows:
             pos = put(buf, pos, row)
-            yield ("bytecode", 60)
+            yield ("bytecode", 150)
         return pos
 
     def _event_rows(self, buf, pos, rows):
@@ -214,7 +221,7 @@ class FrameMaker:
             if utc:
                 pos = put_int(buf, put_int(buf, pos, KEY_UTC), utc[0])
                 pos = put_int(buf, put_int(buf, pos, KEY_UTC_ACCURACY), utc[1])
-            yield ("bytecode", 150)
+            yield ("bytecode", 400)
             pos = yield from fill(buf, pos, content)
         except:
             self._busy = False
@@ -225,6 +232,7 @@ class FrameMaker:
             self._busy = False
             return 0
         # from here on the number counts as used: a second frame with it must never be signed
+        yield ("bytecode", 250)
         digest = sign1_digest(buf, end, AAD_FRAME)
         yield ("sha", end >> 6)
         steps = self.signer.sign(digest)

@@ -3,7 +3,8 @@
 #
 # Sectors tail..head hold records; the one after head is kept erased. Opening it reclaims the one after: what that still
 # holds is first declared (DROP) or carried over (COPY), then STATE makes the new sector count, then the old one is
-# erased. So a power cut finds either the old state or the new one.
+# erased. So a power cut finds either the old state or the new one. Slices are yielded as frame.py says; the flash
+# charges for itself.
 # mount() returns whether there is a journal: False beside an existing key means that counters were lost, and nothing
 # may be signed with that key again. begin() makes the new boot durable. An exception out of append() or begin() leaves
 # the object unusable until the next mount.
@@ -255,6 +256,7 @@ class Journal(Records):
             self._acks()
         self._busy = False
         yield ("sha", len(frame) >> 6)
+        yield ("bytecode", 300)
 
     def _state(self):
         pack_state_body(self.tmp, RECORD_HEADER_SIZE, self.boot, self.prev)
@@ -266,7 +268,7 @@ class Journal(Records):
         if not self._erased:
             yield ("long", 0)
             self.erase(number)
-            yield ("bytecode", 10)
+            yield ("bytecode", 50)
         old = number + 1 - n  # what stands where the sector after this one will be
         oldest = self._unacked(0)
         declare = self.dropped and self.drop_in == old
@@ -284,17 +286,17 @@ class Journal(Records):
             pack_drop_body(self.tmp, RECORD_HEADER_SIZE, *self.dropped)
             self.small(RECORD_DROP, 0, DROP_BODY_SIZE)
             self.drop_in = number
-        yield ("bytecode", 100)
+        yield ("bytecode", 600)
         if old >= self.tail:
             yield from self._carry(old, oldest)
             self.tail = old + 1
         self._state()
         self._fresh = _BATCH if self._ranges else 0  # the header said the rest
-        yield ("bytecode", 50)
+        yield ("bytecode", 400)
         yield ("long", 0)
         self.erase(number + 1)
         self._erased = True
-        yield ("bytecode", 10)
+        yield ("bytecode", 50)
 
     def _give_up(self, oldest):
         # the oldest unacknowledged frame and all behind it in its sector
@@ -335,7 +337,7 @@ class Journal(Records):
         pin = None
         if self.intact(old, pos, header):
             pin = (seq, self.head, self.pos)
-            yield ("bytecode", 100)
+            yield ("bytecode", 400)
             yield from self.copy(RECORD_COPY, seq, old, pos, header[2])
         else:
             self.due = False

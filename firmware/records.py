@@ -177,9 +177,10 @@ class Records:
         pos = self.pos
         self._write(tmp, pos)
         pos += RECORD_HEADER_SIZE
+        yield ("bytecode", 400)
         for i in range(0, n, _PART):
-            yield ("bytecode", 20)
             self._write(body[i : i + _PART], pos + i)
+            yield ("bytecode", 60)
         self._close(self.pos + size_of(n))
 
     def copy(self, type, seq, number, pos, n):
@@ -192,7 +193,8 @@ class Records:
         to = self.pos
         self._write(tmp, to)
         to += RECORD_HEADER_SIZE
+        yield ("bytecode", 600)
         for i in range(0, n, _TMP):
-            yield ("bytecode", 20)
             self._write(self.part(number, pos + i, n - i), to + i)
+            yield ("bytecode", 60)
         self._close(self.pos + size_of(n))

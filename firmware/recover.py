@@ -80,7 +80,10 @@ def _scan(journal, number):
     while header:
         after = pos + size_of(header[2])
         following = journal.header(number, after)
-        if (following and header[0] == RECORD_FRAME) or journal.intact(number, pos, header):
+        if following and header[0] == RECORD_FRAME and not header[1]:
+            journal.newest = header[3]
+            journal.place = (number, pos)
+        elif journal.intact(number, pos, header):
             _learn(journal, number, pos, header)
         elif following is None:
             break
@@ -93,7 +96,9 @@ def mount(journal):
     n = journal.sectors
     head = -1
     for slot in range(n):
-        head = max(head, _sector(journal, slot)[0])
+        number = _sector(journal, slot)[0]
+        journal.first[slot] = number + 1
+        head = max(head, number)
     if head >= 0 and not _counts(journal, head):
         head -= 1
     if head < 0:
@@ -105,9 +110,10 @@ def mount(journal):
     journal.tail = max(0, head + 2 - n)
     for number in range(journal.tail, head + 1):
         slot = number % n
+        there = journal.first[slot] == number + 1
         journal.first[slot] = journal.newest + 1
         journal.end[slot] = 0
-        if _sector(journal, slot)[0] == number:
+        if there:
             _scan(journal, number)
     if journal.place:
         journal.prev = journal.digest(*journal.place)

@@ -382,3 +382,94 @@ main(path, "often", 8, 0, 100, 0, 4, 1)
 """
     with pytest.raises(AssertionError, match=re.compile(r"failed often seed \d+ at \d+.*lost", re.DOTALL)):
         device(body)
+
+
+RAM = """
+from journal import Journal
+from records import MAX_KEPT
+from cose import PAYLOAD, sign1_end, sign1_start
+from cbor import put_bytes, put_head, put_int
+from wire import MAX_SEQ
+class Ram:
+    # NOR flash without a file system and without viper, which this build lacks
+    def __init__(self, sectors):
+        self.data = memoryview(bytearray(4096 * sectors))
+        self.sectors = sectors
+        for i in range(sectors):
+            self.ioctl(6, i)
+    def ioctl(self, op, arg):
+        if op == 6:
+            self.data[4096 * arg : 4096 * arg + 4096] = b"\\xff" * 4096
+        return self.sectors if op == 4 else 4096
+    def readblocks(self, block, buf, offset):
+        buf[:] = self.data[4096 * block + offset : 4096 * block + offset + len(buf)]
+    def writeblocks(self, block, buf, offset):
+        at = 4096 * block + offset
+        for i in range(len(buf)):
+            if buf[i] & ~self.data[at + i]:
+                raise ValueError("programming would set a bit")
+            self.data[at + i] = buf[i]
+work = memoryview(bytearray(1024))
+back = bytearray(1024)
+def add(journal):
+    pos = put_head(work, PAYLOAD, 5, 5)
+    for key, value in ((1, 2), (2, journal.boot), (3, journal.next)):
+        pos = put_int(work, put_int(work, pos, key), value)
+    pos = put_bytes(work, put_int(work, pos, 4), journal.prev)
+    pos = put_bytes(work, put_int(work, pos, 9), bytes(400 + journal.next % 100))
+    end = sign1_end(work, sign1_start(work, pos), bytes([journal.next % 251]) * 64)
+    for _ in journal.append(work[:end], 1, journal.dropped[1] if journal.dropped else 0):
+        pass
+    return bytes(work[:end])
+device = Ram(8)
+"""
+
+
+@pytest.mark.parametrize("width", ["64 bit", "32 bit"])
+@pytest.mark.parametrize("start", [2**30 - 30, 2**31 - 30])
+def test_numbers_beyond_small_integers(request: pytest.FixtureRequest, width: str, start: int) -> None:
+    """Over 2^30 and 2^31, on both widths of MicroPython, numbers rise, ranges and drops hold, and a mount agrees."""
+    run = request.getfixturevalue("micropython" if width == "64 bit" else "micropython32")
+    body = f"""
+journal = Journal(device)
+journal.newest = {start} - 1
+journal.next = {start}
+journal.begin()
+frames = {{}}
+for i in range(120):
+    seq = journal.next
+    frames[seq] = add(journal)
+    if i % 5 == 0 and i < 60:
+        journal.acknowledge(journal.newest, journal.newest)
+for again in range(2):
+    seq = journal.acked
+    kept = 0
+    while True:
+        seq = journal.next_unacked(seq)
+        if not seq:
+            break
+        kept += 1
+        assert bytes(back[:journal.read(seq, back)]) == frames[seq], seq
+    print(kept > 20, journal.newest == max(frames), journal.lost > 60 or again)
+    journal = Journal(device)
+    assert journal.mount()
+journal.begin()
+print(journal.boot, journal.next - max(frames), journal.burned[1] - max(frames))
+"""
+    assert run(RAM + body).stdout == "True True True\nTrue True 1\n2 2 1\n"
+
+
+def test_the_numbers_end_without_wrapping(micropython: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    """The last number there is is used, and after it nothing fits any more."""
+    body = """
+journal = Journal(device)
+journal.newest = MAX_SEQ - 3
+journal.next = MAX_SEQ - 2
+journal.begin()
+while journal.fits(600, 4):
+    add(journal)
+print(journal.newest == MAX_SEQ)
+journal = Journal(device)
+print(journal.mount(), journal.fits(600, 4))
+"""
+    assert micropython(RAM + body).stdout == "True\nTrue False\n"
