@@ -239,7 +239,7 @@ class App:
             COUNTER_JOURNAL_SECTORS: journal.sectors,
             COUNTER_JOURNAL_USED: journal.used(),
             COUNTER_DROPPED: journal.lost,
-            COUNTER_RESENT: link.resent,
+            COUNTER_RESENT: link.window.resent,
             COUNTER_BAD_PACKETS: link.bad(),
             COUNTER_REFUSED: self.control.refused,
             COUNTER_OVERRUNS: sum([s.overruns for s in self.streams]),

@@ -53,7 +53,10 @@ from wire import (
 )
 
 _LAST = (1 << 63) - 1  # of ticks and UTC
-_SLICE = const(300)  # about what one slice costs, in loop iterations
+_SLICE = const(500)  # about what a slice costs, in loop iterations
+_OPEN_MAC = const(750)
+_DECODE = const(20)  # for each byte
+_LONG = const(64)  # bytes: reading more than that is announced
 
 
 class Control:
@@ -113,6 +116,7 @@ class Control:
             self.refused += 1
             self._cause = result
         fields[COMMANDKEY_RESULT] = result
+        yield ("bytecode", _SLICE)
         if not closed:
             return put(reply, 0, fields)
         end = put(reply, PAYLOAD, fields)
@@ -137,14 +141,16 @@ class Control:
             if self._key is None:
                 return RESULT_NOT_PROVISIONED
             body = open_mac0(body, self._key, AAD_COMMAND)
-            yield ("bytecode", _SLICE)
+            yield ("bytecode", _OPEN_MAC)
+            if len(body) > _LONG:
+                yield ("long", 0)
             request = decode(body)
+            yield ("bytecode", len(body) * _DECODE)
             command = _integer(request, COMMANDKEY_COMMAND)
             boot = _integer(request, COMMANDKEY_BOOT)
             counter = _integer(request, COMMANDKEY_COUNTER)
             device = _octets(request, COMMANDKEY_DEVICE, DIGEST_SIZE)
             nonce = _octets(request, COMMANDKEY_NONCE, NONCE_SIZE)
-            yield ("bytecode", _SLICE)
         except ValueError as e:
             return RESULT_BAD_MAC if e.args[0] == "mac" else RESULT_BAD_FORM
         self.request = request
@@ -185,6 +191,7 @@ class Control:
         return self._settle(ranges)
 
     def _settle(self, ranges):
+        yield ("bytecode", 2 * _SLICE)
         for first, last in ranges:
             self._journal.acknowledge(first, last)
             self.link.acknowledged(first, last)
@@ -245,9 +252,10 @@ def _ranges(value):
     for pair in value:
         if not isinstance(pair, list) or len(pair) != 2:
             return False
-        if not (_within(pair[0], least, MAX_SEQ) and _within(pair[1], pair[0], MAX_SEQ)):
+        first, last = pair
+        if not (isinstance(first, int) and isinstance(last, int) and least <= first <= last <= MAX_SEQ):
             return False
-        least = pair[1] + 2
+        least = last + 2
     return True
 
 

@@ -1,7 +1,8 @@
-# The link to whoever reads this device: which packet goes out next on a byte stream, and when again.
-# Frames come out of the journal through a sliding window, and again until they are acknowledged. Nothing here deletes.
+# The link to whoever reads this device: which packet goes out next on a byte stream, replies before log lines before
+# frames, and what comes in. Knows neither what a command means nor which frame is next.
 from micropython import const
 from packet import Receiver, encode, gap, room
+from window import Window
 from wire import (
     LOG_HEADER_SIZE,
     LOGLEVEL_INFO,
@@ -17,7 +18,6 @@ from wire import (
 
 _LINKED = const(10_000_000)  # us since the last valid packet for which somebody counts as reading
 _PAUSE = const(1_000_000)  # us without a byte after which a begun packet is given up
-_PATIENCE = const(3)  # times the wait for an acknowledgement doubles
 _READ = const(64)  # bytes taken from the stream in one step
 _WRITE = const(256)  # bytes given to it
 _CTRL_C = const(3)
@@ -26,17 +26,17 @@ _CR = const(13)
 
 class Link:
     # stream: readinto(buf) -> bytes read, write(buf, n) -> bytes taken; neither waits, None counts as 0.
-    # journal: newest, acked, next_unacked(after), read(seq, buf), read_descriptor(buf). control: handle(body, reply), a
-    # generator of slices. `now` is real time in microseconds, whatever the samples' clock is.
+    # journal: as for Window, and read(seq, buf), read_descriptor(buf). control: handle(body, reply), a generator of
+    # slices. `now` is real time in microseconds, whatever the samples' clock is.
     def __init__(self, stream, journal, control, window=8, resend=3_000_000, repl=True):
         self.stream = stream
         self.journal = journal
         self.control = control
-        control.link = self  # what it may tell: restart, acknowledged, level, repl_requested
+        control.link = self  # it tells restart(), acknowledged(), level, repl_requested
         self.level = LOGLEVEL_INFO
         self.repl = repl  # whether anybody may ever have the REPL
         self.repl_requested = False
-        self.resent = 0
+        self.window = Window(journal, window, resend)
         self.unlogged = 0  # lines dropped because one was waiting
         self._receiver = Receiver(MAX_COMMAND)
         self._chunk = memoryview(bytearray(_READ))
@@ -56,7 +56,6 @@ class Link:
         self._loaded = -1  # bytes of a body that waits to be made a packet
         self._type = 0
         self._id = 0
-        self._slot = -1  # of the frame that is on its way out
         self._position = 0
         self._end = 0
         self._asked = 0  # id of the command being handled
@@ -65,16 +64,6 @@ class Link:
         self._line_size = 0
         self._command = None  # the command being handled, slice by slice
         self._describe = False
-        self._window = window
-        self._reserve = window // 4  # slots the backlog leaves to live frames
-        self._seqs = [0] * window  # frames in flight; 0 is none
-        self._tries = bytearray(window)
-        self._due = [0] * window
-        self._resend = resend
-        self._cursor = 0  # up to here the backlog was looked at
-        self._live = journal.newest  # up to here frames are backlog, or were sent when they were new
-        self._look = 0  # when the backlog is looked through again for what found no place in the window
-        self._turn = False
 
     def linked(self, now):
         return self._heard is not None and now - self._heard < _LINKED
@@ -87,22 +76,12 @@ class Link:
         return not (self._end or self._command or self._loaded >= 0)
 
     def restart(self):
-        # Somebody new reads: everything unacknowledged goes again, oldest first, after the descriptor.
-        for slot in range(self._window):
-            if self._seqs[slot]:
-                self._seqs[slot] = 0
-                self.resent += 1
-        self._slot = -1
-        self._cursor = 0
-        self._live = self.journal.newest
+        # somebody new reads: the descriptor goes again, then everything unacknowledged
         self._describe = True
+        self.window.restart()
 
     def acknowledged(self, first, last):
-        for slot in range(self._window):
-            if first <= self._seqs[slot] <= last:
-                self._seqs[slot] = 0
-            else:
-                self._tries[slot] = 0  # somebody listens: no reason to hesitate
+        self.window.acknowledged(first, last)
 
     def log(self, level, text):
         # never keys, never personal data
@@ -127,7 +106,7 @@ class Link:
             n = self._receive(now)
             if n:
                 self._listened = True
-                return ("viper", n)
+                return ("bytecode", 200)
         self._listened = False
         if self._end:
             return self._send(now)
@@ -151,7 +130,7 @@ class Link:
             self._taken = receiver.take(self._chunk, self._taken, self._have)
             if receiver.body is not None:
                 if not self.linked(now):
-                    self._live = self.journal.newest  # what nobody heard of is backlog
+                    self.window.catch_up()
                 self._heard = now
                 if receiver.type == PACKETTYPE_COMMAND:
                     # the rest of the chunk waits until this one is answered
@@ -193,11 +172,8 @@ class Link:
             self._position += n
             if self._position == self._end:
                 self._end = 0
-                if self._slot >= 0:
-                    # counted from here, so that a slow stream does not make a frame late before it has left
-                    self._due[self._slot] = now + (self._resend << self._tries[self._slot])
-                    self._slot = -1
-            return ("bytecode", 20)
+                self.window.sent(now)
+            return ("bytecode", 50)
         return None
 
     def _encode(self):
@@ -205,7 +181,7 @@ class Link:
         self._loaded = -1
         self._position = 0
         self._end = encode(self._out, gap(MAX_FRAME), n, self._type, self._id)
-        return ("viper", 2 * n)
+        return ("viper", 3000 + 2 * n)
 
     def _handle(self):
         try:
@@ -215,7 +191,7 @@ class Link:
         self._command = None
         self._owing = True
         self._put(PACKETTYPE_REPLY, n, self._asked)
-        return ("bytecode", 10)
+        return ("bytecode", 500)
 
     def _put(self, type, n, id=-1):
         if id < 0:
@@ -230,80 +206,17 @@ class Link:
             self._body[:n] = self._line[:n]
             self._line_size = 0
             self._put(PACKETTYPE_LOG, n)
-            return ("bytecode", 20)
+            return ("bytecode", 50)
         if self._describe:
             self._describe = False
             n = self.journal.read_descriptor(self._body)
         else:
-            seq = self._choose(now)
+            seq = self.window.choose(now)
             if not seq:
                 return None
             n = self.journal.read(seq, self._body)
-            if not n and self._slot >= 0:
-                self._seqs[self._slot] = 0  # the journal was full and dropped it
-                self._slot = -1
+            if not n:
+                self.window.gone()
         if n:
             self._put(PACKETTYPE_FRAME, n)
-        return ("bytecode", 100)
-
-    # ------------------------------------------------------------ the window
-
-    def _choose(self, now):
-        # The next frame to send, or 0. `_slot` is the place in the window that keeps an eye on it, or -1.
-        for _ in (0, 1):
-            self._turn = not self._turn
-            seq = self._live_frame() if self._turn else self._backlog_frame(now)
-            if seq:
-                return seq
-        return 0
-
-    def _occupy(self, seq, reserve):
-        # Keep an eye on a frame, if that leaves `reserve` slots free.
-        free = -1
-        for slot in range(self._window):
-            if not self._seqs[slot]:
-                free = slot
-                reserve -= 1
-        self._slot = free if reserve < 0 else -1
-        if self._slot >= 0:
-            self._seqs[free] = seq
-            self._due[free] = 0
-            self._tries[free] = 0
-
-    def _live_frame(self):
-        newest = self.journal.newest
-        if self._live >= newest:
-            return 0
-        seq = self.journal.next_unacked(self._live)
-        self._live = seq or newest
-        if seq:
-            self._occupy(seq, 0)
-        return seq
-
-    def _backlog_frame(self, now):
-        oldest = -1
-        free = 0
-        for slot in range(self._window):
-            seq = self._seqs[slot]
-            if not seq:
-                free += 1
-            elif now >= self._due[slot] and (oldest < 0 or seq < self._seqs[oldest]):
-                oldest = slot
-        if oldest >= 0:
-            self._slot = oldest
-            self._tries[oldest] = min(self._tries[oldest] + 1, _PATIENCE)
-            self.resent += 1
-            return self._seqs[oldest]
-        if self._cursor >= self._live and self.journal.acked < self._live and now >= self._look:
-            self._look = now + self._resend
-            self._cursor = 0
-        while free > self._reserve and self._cursor < self._live:
-            seq = self.journal.next_unacked(self._cursor)
-            if not seq or seq > self._live:
-                self._cursor = self._live
-            else:
-                self._cursor = seq
-                if seq not in self._seqs:
-                    self._occupy(seq, self._reserve)
-                    return seq
-        return 0
+        return ("bytecode", 600)

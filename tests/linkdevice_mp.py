@@ -64,7 +64,8 @@ class Board:
         self.started = 0  # `now` of this boot
         self.asked = []  # what the app was asked
         self.steps = []  # the time set
-        self.work = {}
+        self.work = {}  # the most that one slice said it did, by kind
+        self.announced = False  # the next slice may be long
         self.boot(b"\1" * 8)
 
     def boot(self, nonce):
@@ -129,7 +130,9 @@ class Board:
             work = self.link.step(now)
             if work:
                 idle = 0
-                self.work[work[0]] = max(self.work.get(work[0], 0), work[1])
+                kind = "announced" if self.announced else work[0]
+                self.work[kind] = max(self.work.get(kind, 0), work[1])
+                self.announced = work[0] == "long"
             else:
                 idle += 1
             if not self.stream.room and self.link._end:
@@ -160,18 +163,25 @@ def flood(rounds):  # noqa: D103
 
 STARTS = (b"", b"\xa1\x01", b"\xd1\x84\x43\xa1\x01\x05\xa0\x58", b"\xa2\x01\x02")
 board = None
-names = globals()
-while True:
-    line = sys.stdin.readline()
-    if not line:
-        break
-    kind, rest = line[:-1].split(" ", 1)
-    if kind == "s":
-        now, data = rest.split(" ")
-        print(hexlify(board.run(int(now), unhexlify(data))).decode())
-    else:
-        try:
-            print(repr(eval(rest, names)))
-        except SyntaxError:
-            exec(rest, names)
-            print("None")
+
+
+def main():  # noqa: D103
+    names = globals()
+    while True:
+        line = sys.stdin.readline()
+        if not line:
+            break
+        kind, rest = line[:-1].split(" ", 1)
+        if kind == "s":
+            now, data = rest.split(" ")
+            print(hexlify(board.run(int(now), unhexlify(data))).decode())
+        else:
+            try:
+                print(repr(eval(rest, names)))
+            except SyntaxError:
+                exec(rest, names)
+                print("None")
+
+
+if __name__ == "__main__":
+    main()

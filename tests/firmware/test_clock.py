@@ -21,9 +21,10 @@ clock = Clock(lambda: ticks, lambda utc, accuracy: steps.append((utc, accuracy))
 """
 
 
-@pytest.fixture
-def clock(micropython: Run) -> Callable[..., list[Any]]:
-    """Run lines beside a clock at tick 0; returns what each `show(...)` was given."""
+@pytest.fixture(params=["micropython", "micropython32"])
+def clock(request: pytest.FixtureRequest) -> Callable[..., list[Any]]:
+    """Run lines beside a clock at tick 0, on 64 and on 32 bits; returns what each `show(...)` was given."""
+    micropython: Run = request.getfixturevalue(request.param)
 
     def run(*lines: str) -> list[Any]:
         script = START + "show = lambda *values: print(repr(values[0] if len(values) == 1 else values))\n"

@@ -43,7 +43,7 @@ def state(device: Device) -> Any:
     """Return everything that a command could change."""
     return device.do(
         "(board.control.counter, board.journal.acked, board.journal.unacked(), board.clock.utc(0), board.asked,"
-        " board.link.level, board.link.repl_requested, board.link.resent, board.steps)"
+        " board.link.level, board.link.repl_requested, board.link.window.resent, board.steps)"
     )
 
 

@@ -12,7 +12,7 @@ from vitalwire.control import Identity, closed_command, open_command
 from vitalwire.packet import encode_packet, parse_log
 from vitalwire_protocol.spec import Command, LogLevel, PacketType
 
-from tests.linkdevice import SECRET, THUMBPRINT, Device, seq_of
+from tests.linkdevice import HERE, SECRET, THUMBPRINT, Device, seq_of
 
 S = 1_000_000  # microseconds
 KEY = crypto.command_key(SECRET, THUMBPRINT)
@@ -87,7 +87,7 @@ def test_an_unacknowledged_frame_is_sent_again_later_and_later(make: Make) -> No
     gaps = [after - before for before, after in pairwise([0, *times])]
     assert gaps[:4] == [10, 20, 40, 80]
     assert set(gaps[4:]) == {80}
-    assert device.do("board.link.resent") == 2 * len(times)
+    assert device.do("board.link.window.resent") == 2 * len(times)
 
 
 def test_an_acknowledgement_ends_the_hesitation(make: Make) -> None:
@@ -289,16 +289,17 @@ def test_a_packet_too_long_is_dropped_whole(make: Make) -> None:
 
 
 def test_a_step_is_short_on_the_chip(make: Make) -> None:
-    """No slice, for the longest frame and the longest acknowledgement, says it costs more than 10 ms of an ESP32."""
+    """No slice says it takes 14 ms of an ESP32 or more, but for one that was announced, and that is within 62 ms."""
     device = make(60)
     device.do("board.frame(3850)")
     device.frames(HELLO)
     acknowledge(device, *[(3 * n + 1, 3 * n + 1) for n in range(16)])
     assert acknowledge(device, (1, 60)) == [61]
     work = device.do("board.work")
-    assert set(work) == {"bytecode", "viper"}
-    assert work["bytecode"] * 13.7 < 10_000
-    assert 2 * 3900 <= work["viper"] < 10_000 / 0.31
+    assert set(work) == {"bytecode", "viper", "long", "announced"}
+    assert work["bytecode"] * 13.7 < 14_000
+    assert 2 * 3900 <= work["viper"] < 14_000 / 0.31
+    assert 100 < work["announced"] < 62_000 / 13.7
 
 
 def test_any_packets_leave_memory_flat(make: Make) -> None:
@@ -308,3 +309,20 @@ def test_any_packets_leave_memory_flat(make: Make) -> None:
     assert device.do("flood(10000)") - few < 256
     assert min(device.do("(board.link._receiver.good, board.link.bad(), board.control.refused)")) > 1000
     assert device.packets(HELLO)[0].type == PacketType.REPLY
+
+
+def test_it_is_the_same_with_short_integers_and_without_viper(make: Make, micropython32: Callable[..., Any]) -> None:
+    """The same bytes at the same times get the same bytes back on 32 bits, from bytecode alone."""
+    device = make(3, resend=S)
+    device.do("board.frame(1500)")
+    said = [(2 * S, HELLO), (3 * S, b"\3noise"), (4 * S, DESCRIBE), (3 * 10**9, HELLO), (2**33, HELLO)]
+    heard = [device.bytes(data, now - device.now) for now, data in said]
+    script = (
+        "import linkdevice_mp as d\nfrom binascii import hexlify\n"
+        f"d.board = board = d.Board({THUMBPRINT!r}, {SECRET!r}, 64, resend={S})\n"
+        "[board.frame(0) for _ in range(3)]; board.frame(1500)\n"
+        f"for now, data in {said!r}: print(hexlify(board.run(now, data)).decode())\n"
+    )
+    answers = micropython32(script, HERE / "linkdevice_mp.py").stdout.split("\n")
+    assert [bytes.fromhex(line) for line in answers if line] == heard
+    assert all(heard[i] for i in (0, 2, 3, 4))
