@@ -1,0 +1,205 @@
+"""One stream's bytes in, verified frames and events out, and the bytes to answer. No I/O, no threads, no clock.
+
+Joins packets, controller, session and clocks. Times are given: `now` is monotonic seconds, `utc_us` microseconds since
+1970. Frames wait here only while their times are not settled: at first, and never longer than `settle` seconds or four
+frames, because a device stops sending when too much is not acknowledged.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from vitalwire_protocol.spec import PACKET_DELIMITER, PacketType
+
+from vitalwire.clock import DeviceClock, Pending
+from vitalwire.control import Acknowledged, AcknowledgeRefused, ControlEvent, Controller, TimeMeasured
+from vitalwire.errors import InputError, PacketError
+from vitalwire.frame import readouts
+from vitalwire.packet import LogLine, Packet, PacketDecoder, encode_packet, parse_log
+from vitalwire.ranges import Ranges
+from vitalwire.registry import Registry
+from vitalwire.session import NeedDescriptor, Outcome, Quarantined, Session, Verified
+
+from .frame import VerifiedFrame
+
+MAX_HELD = 4  # frames: half of what a device sends without an acknowledgement
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The stream is open, for the first time or again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The stream broke, and why; it is being opened again."""
+
+    why: str
+
+
+ClientEvent: TypeAlias = Connected | Disconnected | Outcome | ControlEvent | LogLine
+
+
+@dataclass(slots=True)
+class _Held:
+    verified: Verified
+    pending: Pending
+    since: float
+
+
+class Conversation:
+    """What is said on one stream.
+
+    `tell` gets every event as it happens; `keep`, if given, makes quarantined frames durable and returns when they are.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        controller: Controller,
+        registry: Registry,
+        tell: Callable[[ClientEvent], None],
+        *,
+        settle: float,
+        keep: Callable[[Quarantined], None] | None = None,
+    ) -> None:
+        self.controller = controller
+        self.frames: deque[VerifiedFrame] = deque()  # to be taken by the consumer
+        self._session = session
+        self._registry = registry
+        self._tell = tell
+        self._keep = keep
+        self._settle = settle
+        self._decoder = PacketDecoder()
+        self._clocks: dict[bytes, DeviceClock] = {}  # of devices the session believed, so not many
+        self._held: deque[_Held] = deque()
+        self._timed = True  # whether it is known when bytes arrived
+        self._acknowledging = Ranges()
+
+    @property
+    def bad_packets(self) -> int:
+        """How many runs of bytes between delimiters were no packets."""
+        return self._decoder.counters.bad
+
+    @property
+    def is_acknowledging(self) -> bool:
+        """Whether the device has not yet taken all acknowledgements, and may."""
+        identity = self.controller.identity
+        deaf = identity is not None and self._registry.secret(identity.thumbprint) is None
+        return len(self._acknowledging) > 0 and not deaf
+
+    def clock(self, device: bytes) -> DeviceClock:
+        """Return the clocks of a device."""
+        return self._clocks.setdefault(device, DeviceClock())
+
+    # ------------------------------------------------------------ in
+
+    def feed(self, data: bytes, now: float, utc_us: int, arrived_us: int | None) -> None:
+        """Take bytes of the stream, which had arrived at UTC `arrived_us` if that is known. Raises nothing."""
+        self._timed = arrived_us is not None
+        for packet in self._decoder.feed(data):
+            handle = _HANDLERS.get(packet.type)
+            if handle is not None:
+                handle(self, packet, now, utc_us if arrived_us is None else arrived_us)
+
+    def _frame(self, packet: Packet, now: float, utc_us: int) -> None:
+        self._conclude(self._session.receive(packet.body, utc_us), now)
+
+    def _reply(self, packet: Packet, now: float, utc_us: int) -> None:
+        self.controller.feed(packet, now, utc_us)
+        self._control_events()
+
+    def _control_events(self) -> None:
+        identity = self.controller.identity
+        for event in self.controller.events():
+            if isinstance(event, TimeMeasured) and identity is not None and self.controller.plausible:
+                fix = event.fix
+                self.clock(identity.thumbprint).bound(event.boot, fix.ticks, fix.utc_us, fix.error_us)
+            elif isinstance(event, Acknowledged | AcknowledgeRefused):
+                for first, last in event.ranges:
+                    self._acknowledging.discard(first, last)
+            self._tell(event)
+
+    def _log(self, packet: Packet, now: float, utc_us: int) -> None:
+        try:
+            self._tell(parse_log(packet.body))
+        except PacketError:
+            return
+
+    def _conclude(self, outcomes: Iterable[Outcome], now: float) -> None:
+        for outcome in outcomes:
+            if isinstance(outcome, Verified):
+                self._hold(outcome, now)
+                continue
+            if isinstance(outcome, NeedDescriptor):
+                self.controller.describe()
+            elif isinstance(outcome, Quarantined) and self._keep is not None:
+                self._keep(outcome)
+                self._session.durable([outcome])
+            self._tell(outcome)
+
+    # ------------------------------------------------------------ time
+
+    def _hold(self, verified: Verified, now: float) -> None:
+        frame, descriptor = verified.frame, verified.descriptor
+        try:
+            delivered = readouts(frame, descriptor)
+        except InputError:
+            delivered = ()  # whoever asks for its signals will get the error
+        arrived = verified.received_us if self._timed else None
+        pending = self.clock(verified.device).observe(frame, descriptor, delivered, arrived)
+        self._held.append(_Held(verified, pending, now))
+        self._release(now)
+
+    def _release(self, now: float, *, all_of_them: bool = False) -> None:
+        while self._held:
+            first = self._held[0]
+            waited = len(self._held) > MAX_HELD or now - first.since >= self._settle
+            if not (all_of_them or waited or first.pending.settled):
+                return
+            self._held.popleft()
+            verified, frame = first.verified, first.verified.frame
+            times = first.pending.times()
+            time, uncertainty = self.clock(verified.device).utc(frame.boot, frame.ticks)
+            uncertainty = max((found.uncertainty for found in times.values()), default=uncertainty)
+            device = self._registry.get(verified.device)
+            name = device.name if device else verified.descriptor.device
+            self.frames.append(VerifiedFrame(verified, name, time, uncertainty, times))
+
+    # ------------------------------------------------------------ out
+
+    def poll(self, now: float, utc_us: int) -> bytes:
+        """Return the bytes to send now; to be called after each `feed` and ten times a second."""
+        self._conclude(self._session.poll(utc_us), now)
+        self._release(now)
+        for device in self._clocks:
+            for first, last in self._session.acknowledgements(device):
+                self.controller.acknowledge(device, first, last)
+                self._acknowledging.add(first, last)
+        packets = self.controller.poll(now)
+        self._control_events()
+        return b"".join(encode_packet(packet.type, packet.id, packet.body) for packet in packets)
+
+    def durable(self, frames: Iterable[VerifiedFrame]) -> None:
+        """Take the consumer's word that these frames are stored; the device may then erase them."""
+        self._session.durable(frame.verified for frame in frames)
+
+    def reconnected(self) -> None:
+        """Note that the stream is a new one."""
+        self._decoder.feed(bytes([PACKET_DELIMITER]))  # what was begun will not be finished
+        self.controller.reconnected()
+
+    def finish(self, now: float) -> None:
+        """Note that nothing more will come: let out all that waits."""
+        self._conclude(self._session.flush(), now)
+        self._release(now, all_of_them=True)
+
+
+_HANDLERS: dict[int, Callable[[Conversation, Packet, float, int], None]] = {
+    PacketType.FRAME: Conversation._frame,
+    PacketType.REPLY: Conversation._reply,
+    PacketType.LOG: Conversation._log,
+}
