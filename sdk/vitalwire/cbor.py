@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from vitalwire.errors import CborError
 from vitalwire_protocol.spec import Limit
+
+from vitalwire.errors import CborError
 
 Item: TypeAlias = "int | bool | bytes | str | list[Item] | dict[int, Item]"
 
@@ -91,19 +92,24 @@ def _read(data: bytes, pos: int, end: int, depth: int) -> tuple[Item, int]:
 
 def _map(data: bytes, pos: int, end: int, depth: int, count: int) -> tuple[Item, int]:
     entries: dict[int, Item] = {}
-    last = b""
+    last = -1
     for _ in range(count):
         begin = pos
-        if data[pos] >> 5 > _NEGATIVE:
-            _read(data, pos, end, depth)  # what is wrong with the key itself comes first
-            raise CborError(f"a map key that is not an integer at byte {begin}", reason="key-type")
-        key, pos = _read(data, pos, end, depth)
-        encoded = data[begin:pos]
-        if encoded <= last:
-            reason = "duplicate-key" if encoded == last or key in entries else "not-deterministic"
+        key = data[pos]
+        pos += 1
+        if key < 24:  # nearly all keys are one byte
+            rank = key
+        else:
+            item, pos = _read(data, begin, end, depth)
+            if type(item) is not int:
+                raise CborError(f"a map key that is not an integer at byte {begin}", reason="key-type")
+            key = item
+            rank = key if key >= 0 else MAX_INT - key  # in the bytewise order of the encodings
+        if rank <= last:
+            reason = "duplicate-key" if key in entries else "not-deterministic"
             raise CborError(f"map keys are not in rising order at byte {begin}", reason=reason)
-        last = encoded
-        entries[key], pos = _read(data, pos, end, depth)  # type: ignore[index]  # only integers come here
+        last = rank
+        entries[key], pos = _read(data, pos, end, depth)
     return entries, pos
 
 

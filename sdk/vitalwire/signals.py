@@ -12,12 +12,15 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
 from vitalwire.codec import decode_blocks
 from vitalwire.errors import BlockError, FrameError, InputError
 from vitalwire.frame import readouts
 from vitalwire.messages import Channel, Descriptor, Frame, MarkRun, Readout
 
-_PASS_BLOCKS = 384  # decoded at once: enough to make the fixed costs small, few enough to bound memory
+# Decoded at once: enough to make the fixed costs small, few enough to bound memory.
+_PASS_BLOCKS = 1536
+_PASS_SAMPLES = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +87,16 @@ def decode(frame: Frame, descriptor: Descriptor) -> Signals:
 def decode_many(frames: Iterable[tuple[Frame, Descriptor]]) -> Iterator[Signals | InputError]:
     """Yield for each frame its signals or, as a value, the error that `decode` would raise. Memory is bounded."""
     chunk: list[_Work] = []
-    blocks = 0
+    blocks = samples = 0
     for frame, descriptor in frames:
         work = _prepare(frame, descriptor)
         chunk.append(work)
-        blocks += sum(len(readout.blocks) for readout in work.readouts)
-        if blocks >= _PASS_BLOCKS:
+        for readout in work.readouts:
+            blocks += len(readout.blocks)
+            samples += len(readout.blocks) * readout.count
+        if blocks >= _PASS_BLOCKS or samples >= _PASS_SAMPLES:
             yield from _finish(chunk)
-            chunk, blocks = [], 0
+            chunk, blocks, samples = [], 0, 0
     yield from _finish(chunk)
 
 

@@ -20,7 +20,7 @@ from vitalwire.codec import decode_block
 from vitalwire.control import command as commands
 from vitalwire.errors import VitalwireError
 from vitalwire.frame import parse, readouts
-from vitalwire.frame.readouts import varint
+from vitalwire.frame.blocks import varint
 from vitalwire.messages import Channel, Decimal10, Descriptor, Frame
 from vitalwire.packet import decode_packet, encode_packet
 from vitalwire_protocol import spec

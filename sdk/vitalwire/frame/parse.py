@@ -17,6 +17,7 @@ from vitalwire.crypto import sign1_payload
 from vitalwire.errors import FrameError
 from vitalwire.frame.descriptor import read_descriptor
 from vitalwire.frame.fields import array, integer, mapping, octets
+from vitalwire.frame.scan import scan
 from vitalwire.messages import Descriptor, Event, Frame, MarkRun, Scalar
 
 UINT63 = (0, (1 << 63) - 1)
@@ -59,6 +60,24 @@ def parse(raw: bytes) -> Frame:
 
     Raises `FrameError` or `CborError` (SPEC section 8, step 1: *malformed*).
     """
+    found = scan(raw)
+    if found is None:
+        return parse_any(raw)
+    seq, boot, prev, descriptor, utc_us, utc_accuracy, ticks, begin, end, at = found
+    blocks = raw[begin:end] if begin else None
+    scalars: tuple[Scalar, ...] = ()
+    if at:
+        entries, _ = cbor.decode_prefix(raw, at)
+        assert isinstance(entries, list)
+        scalars = _read_scalars(entries, ticks)
+    digest = hashlib.sha256(raw).digest()
+    return Frame(
+        raw, digest, Kind.DATA, boot, seq, prev, descriptor, ticks, utc_us, utc_accuracy, blocks, (), scalars
+    )  # fmt: skip
+
+
+def parse_any(raw: bytes) -> Frame:
+    """Do the same for every form a frame may have, the usual one included."""
     fields = cbor.decode(sign1_payload(raw))
     if type(fields) is not dict:
         raise FrameError("a frame's payload is a map", reason="type")

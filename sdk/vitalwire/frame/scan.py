@@ -1,7 +1,7 @@
-"""The few fields by which ordinary data frames form a chain, read by two patterns in a fraction of the time.
+"""Data frames of the usual form, read by two patterns in a fraction of the time.
 
-`scan` takes a frame only where every rule of form that `parse` checks is in the patterns; for any other frame, good or
-bad, it returns None and `parse` decides. So what `scan` takes, `parse` takes as well, with the same fields.
+`scan` takes a frame only where every rule of form (SPEC sections 1 to 3 and 5) is in the patterns; for any other frame,
+good or bad, it returns None and `parse_any` decides. So what `scan` takes, that takes as well, with the same fields.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from vitalwire_protocol.spec import Key, Kind, Limit
 
 from vitalwire import cbor, crypto
 
-# seq, boot, prev, descriptor, utc_us and utc_accuracy, as `parse` calls them.
-Scanned: TypeAlias = tuple[int, int, bytes, bytes, int | None, int | None]
+# seq, boot, prev, descriptor, utc_us and utc_accuracy as in a `Frame`, and what makes the rest cheap to read: ticks,
+# where the blocks' bytes begin (0: no blocks) and end, where the encoded array of scalars begins (0: none).
+Scanned: TypeAlias = tuple[int, int, bytes, bytes, int | None, int | None, int, int, int, int]
 
 # Shortest forms of integers (RFC 8949 4.2.1), as far as the fields' bounds allow them.
 _SMALL = rb"[\x00-\x17]|\x18[\x18-\xff]|\x19[\x01-\xff]."
@@ -57,33 +58,38 @@ _AFTER_24_BITS = b"\x1a\x01"  # the encoding of 2^24 and of no smaller number is
 
 
 def scan(raw: bytes) -> Scanned | None:
-    """Return the chain's fields of a data frame of the usual form, or None where `parse` must look."""
+    """Return the fields of a data frame of the usual form, or None where `parse_any` must look."""
     found = _HEAD.match(raw)
     if found is None:
         return None
     size, count, boot, seq, prev, descriptor, ticks, utc, accuracy, blocks = found.groups()
     entries = 6
-    end = found.end()
+    begin, end = 0, found.end()
     if blocks is not None:
         entries += 1
+        begin = end
         end += int.from_bytes(blocks[1:]) if len(blocks) > 1 else blocks[0] - _BYTES
     tail = _TAIL.match(raw, end)
     if tail is None:
         return None
+    blocks_end, scalars = end, 0
     if tail[1] is not None:
         entries += 1
+        scalars = tail.start(1)
         if ticks < _AFTER_24_BITS:  # a reading might lie before the boot
             return None
     end = tail.end()
     payload = int.from_bytes(size[1:]) if len(size) > 1 else size[0] - _BYTES
     if found.end(1) + payload != end - _TAIL_SIZE or end + spec.SIGNATURE_SIZE != len(raw) or len(raw) > _MAX_FRAME:
         return None
-    # The argument of a head stands behind its first byte or, alone, in it.
-    if utc is None:
-        if count[0] != _MAP + entries:
-            return None
-        return int.from_bytes(seq[1:] or seq), int.from_bytes(boot[1:] or boot), prev, descriptor, None, None
-    if count[0] != _MAP + entries + 2:
+    utc_us = utc_accuracy = None
+    if utc is not None:
+        entries += 2
+        utc_us, utc_accuracy = int.from_bytes(utc[1:] or utc), int.from_bytes(accuracy[1:] or accuracy)
+    if count[0] != _MAP + entries:
         return None
-    utc_us, utc_accuracy = int.from_bytes(utc[1:] or utc), int.from_bytes(accuracy[1:] or accuracy)
-    return int.from_bytes(seq[1:] or seq), int.from_bytes(boot[1:] or boot), prev, descriptor, utc_us, utc_accuracy
+    # The argument of a head stands behind its first byte or, alone, in it.
+    return (
+        int.from_bytes(seq[1:] or seq), int.from_bytes(boot[1:] or boot), prev, descriptor, utc_us, utc_accuracy,
+        int.from_bytes(ticks[1:] or ticks), begin, blocks_end, scalars,
+    )  # fmt: skip

@@ -17,7 +17,7 @@ from vitalwire_protocol import spec
 
 from vitalwire.crypto import PublicKey, load_public_key, verify_sign1
 from vitalwire.errors import InputError, SignatureError
-from vitalwire.frame import parse
+from vitalwire.frame.parse import parse_any
 from vitalwire.frame.scan import scan
 from vitalwire.messages import Descriptor, Frame
 from vitalwire.registry import Registry
@@ -142,10 +142,10 @@ class Verifier:
         digest = hashlib.sha256(raw).digest()
         frame: Frame | None = None
         if scanned is not None:
-            seq, boot, prev, need, utc_us, accuracy = scanned
+            seq, boot, prev, need, utc_us, accuracy, _, _, _, _ = scanned
         else:
             try:
-                frame = parse(raw)
+                frame = parse_any(raw)
             except InputError:
                 self._refused[Reason.MALFORMED] += 1
                 return

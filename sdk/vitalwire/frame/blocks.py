@@ -43,7 +43,13 @@ def _cut(data: bytes, ticks: int, descriptor: Descriptor) -> tuple[Readout, ...]
                 raise BlockError("a readout's ticks out of bounds", reason="range")
         blocks: list[tuple[int, bytes]] = []
         for _ in channels:
-            head, pos = varint(data, pos)
+            head = data[pos]
+            second = data[pos + 1] if head > 0x7F else 0
+            if 0 < second < 0x80:  # two bytes, as nearly always
+                head += second - 1 << 7
+                pos += 2
+            else:
+                head, pos = varint(data, pos)
             stop = pos + (head >> spec.CODING_BITS)
             if stop > len(data):
                 raise IndexError
