@@ -18,15 +18,14 @@ HALF = 1 << spec.LIFT_SCALE - 1
 def rebuild(batch: Batch, residuals: Samples, count: int) -> None:
     """Put the samples of all blocks of `count` samples into `batch.out`, or the error of those beyond their range.
 
-    Sums of one batch have at most `MAX_BITS` bits, weights add up to less than 128: everything but the cumulated sums
-    fits 32 bits.
+    Numbers in range have at most `MAX_BITS` bits and magnitudes of weights add up to less than 128, so all but cumulated
+    sums fits 32 bits; what leaves the range on the way is set to 0 at once and refused at the end.
     """
     _, batch = batch.split(batch["count"] == count)
     x, bad = _thin(batch, residuals, count)
     for level in reversed(range(int(batch["levels"].max()))):
         _refine(batch, x, bad, level)
     _unsum(batch, x, bad)
-    bad |= _outside(x, batch["width"])
     x <<= batch["shift"][:, None].astype(np.int32)
     for index, samples in zip(batch["index"][~bad], x[~bad], strict=True):
         batch.out[index] = samples
@@ -103,7 +102,7 @@ def _unsum(batch: Batch, x: Samples, bad: Mask) -> None:
         steps[:, 1:n] = np.diff(x[rows], axis=1)
         steps[:, :lag] += batch["first"][rows, None]
         v = np.cumsum(steps.reshape(len(rows), -1, lag), axis=1).reshape(steps.shape)[:, :n]
-        outside = _outside(v, (batch["width"])[rows])
+        outside = _outside(v, batch["width"][rows])
         v[outside] = 0
         bad[rows] |= outside
         x[rows] = v
