@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from vitalwire import cbor, crypto, frame
 from vitalwire.errors import InputError
-from vitalwire.frame.parse import parse_any
+from vitalwire.frame.form import parse_any
 from vitalwire.frame.scan import scan
 from vitalwire.testing import FakeDevice
 from vitalwire_protocol.spec import Key, Kind

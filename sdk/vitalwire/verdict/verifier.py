@@ -17,7 +17,7 @@ from vitalwire_protocol import spec
 
 from vitalwire.crypto import PublicKey, load_public_key, verify_sign1
 from vitalwire.errors import InputError, SignatureError
-from vitalwire.frame.parse import parse_any
+from vitalwire.frame.form import parse_any
 from vitalwire.frame.scan import scan
 from vitalwire.messages import Descriptor, Frame
 from vitalwire.registry import Registry
