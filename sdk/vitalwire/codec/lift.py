@@ -18,8 +18,8 @@ HALF = 1 << spec.LIFT_SCALE - 1
 def rebuild(batch: Batch, residuals: Samples, count: int) -> None:
     """Put the samples of all blocks of `count` samples into `batch.out`, or the error of those beyond their range.
 
-    Numbers in range have at most `MAX_BITS` bits and magnitudes of weights add up to less than 128, so all but cumulated
-    sums fits 32 bits; what leaves the range on the way is set to 0 at once and refused at the end.
+    Numbers in range have at most `MAX_BITS` bits and magnitudes of weights add up to less than 128, so all but
+    cumulated sums fits 32 bits; what leaves the range on the way is set to 0 at once and refused at the end.
     """
     _, batch = batch.split(batch["count"] == count)
     x, bad = _thin(batch, residuals, count)

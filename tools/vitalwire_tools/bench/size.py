@@ -25,6 +25,7 @@ from ..recordings import Recording, load, load_file
 
 SECONDS = 8.0  # of the longest block that is allowed
 LENGTHS = (1.0, 2.0, 4.0, SECONDS)
+FEW = 5  # recordings that are not worth processes of their own
 LIMIT = 1.08  # no recording may exceed FLAC's size by more
 COLUMNS = ("zlib_bits", "xz_bits", "flac_bits", "bits", "side_bits")
 FLAC = ("flac", "-8", "--no-padding", "--no-seektable", "--totally-silent", "--stdout", "--force-raw-format")
@@ -103,8 +104,11 @@ def run(
     """
     recordings = [channel for file in files for channel in load_file(file, rate)] if files else load(folder)
     lengths = sorted(lengths)
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        results = list(pool.map(measure, recordings, [lengths] * len(recordings)))
+    if len(recordings) < FEW:
+        results = [measure(recording, lengths) for recording in recordings]
+    else:
+        with ProcessPoolExecutor(os.cpu_count()) as pool:
+            results = list(pool.map(measure, recordings, [lengths] * len(recordings)))
     flac = sum(result["flac_bits"] for result in results)
     return {
         "recordings": results,

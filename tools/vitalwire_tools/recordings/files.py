@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def _npy(path: Path) -> dict[str, Any]:
         raise InputError(f"{path.name} is not a .npy file: {error}") from None
     if values.dtype.kind not in "iu" or values.ndim not in {1, 2}:
         raise InputError(f"{path.name} has {values.dtype} of shape {values.shape}, not integers, samples x channels")
-    values = values.reshape(len(values), -1)
+    values = values[:, None] if values.ndim == 1 else values
     single = values.shape[1] == 1
     return {"" if single else str(index): values[:, index] for index in range(values.shape[1])}
 
@@ -104,7 +105,9 @@ def _wfdb(path: Path, rate: float | None) -> tuple[dict[str, Any], float]:
     except ImportError:
         raise UsageError("WFDB records need the package wfdb", advice="pip install 'vitalwire[export]'") from None
     try:
-        record = wfdb.rdrecord(str(path.with_suffix("")), physical=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # wfdb's own affair
+            record = wfdb.rdrecord(str(path.with_suffix("")), physical=False)
     except (OSError, ValueError, IndexError) as error:
         raise InputError(f"{path.name} is not a WFDB record: {error}") from None
     columns = {name: record.d_signal[:, index] for index, name in enumerate(record.sig_name)}
