@@ -227,7 +227,7 @@ def point_of(key: object) -> bytes:
     good = type(kty) is int and kty == spec.KTY_EC2 and type(crv) is int and crv == spec.CRV_P256
     if not good or any(not isinstance(part, bytes) or len(part) != 32 for part in (x, y)):
         raise FrameError("not a public key of P-256 with x and y of 32 bytes", reason="public-key")
-    point = b"\x04" + x + y
+    point: bytes = b"\x04" + x + y
     load_public_key(point)
     return point
 
