@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parent
+RESULTS = pytest.StashKey[list[tuple[str, dict[str, object]]]]()
 FIRMWARE = TESTS.parent / "firmware"
 
 
@@ -41,7 +43,7 @@ def micropython() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture
 def micropython32(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run a script under MicroPython with 32-bit words, the firmware's files and others given beside it; as bytecode."""
+    """Run a script as bytecode under MicroPython with 32-bit words, the firmware's files and others beside it."""
     package = TESTS / "node_modules/@micropython/micropython-webassembly-pyscript"
     if not (shutil.which("node") and package.exists()):
         pytest.skip("needs node and, in tests/, the npm package @micropython/micropython-webassembly-pyscript (npm ci)")
@@ -55,3 +57,33 @@ def micropython32(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[s
         return done
 
     return run
+
+
+@pytest.fixture
+def results(long: bool, request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Take the figures of a series; whole series (`--long`) leave them in tests/RESULTS.md with today's date."""
+
+    def note(series: str, **figures: object) -> None:
+        if long:
+            request.config.stash.setdefault(RESULTS, []).append((series, figures))
+
+    return note
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the table of results, one row a series; a series keeps its last row."""
+    fresh = session.config.stash.get(RESULTS, [])
+    if not fresh:
+        return
+    path = Path(__file__).parent / "RESULTS.md"
+    rows = {}
+    if path.exists():
+        for line in path.read_text().splitlines():
+            if line.startswith("| ") and not line.startswith("| series"):
+                rows[line.split("|")[1].strip()] = line
+    today = datetime.date.today().isoformat()
+    for series, figures in fresh:
+        said = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items())
+        rows[series] = f"| {series} | {today} | {said} |"
+    title = "# Results of the whole series\n\nWritten by `tools/test --long`.\n"
+    path.write_text("\n".join([title, "| series | date | figures |", "|---|---|---|", *(rows[series] for series in sorted(rows))]) + "\n")

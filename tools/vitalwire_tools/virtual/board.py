@@ -1,4 +1,4 @@
-"""A virtual board in a process of its own, for tests, benchmarks and the demo: started, cut, reset, ended from Python."""
+"""A virtual board in a process of its own, started, cut, reset and ended from Python: for tests, benchmarks, the demo."""
 
 from __future__ import annotations
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from vitalwire.signals import Signal
 
+SLOW = 10_000  # samples of a log below which each of them may be where a boot began
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -25,8 +27,9 @@ class Comparison:
 def compare(signals: Iterable[Mapping[str, Signal]], played: Mapping[str, NDArray[Any]]) -> list[Comparison]:
     """Compare the signals of one boot's frames, in order, with the log of `Hardware.save`.
 
-    A boot's samples begin where the board last emptied that chip's FIFO; the log names these places and the one that
-    fits is taken. Samples the device marked as not measured count as decoded, not as valid.
+    A boot's samples begin where the board last emptied that chip's FIFO; the log names these places (of what has no
+    FIFO and few samples, any is one) and the one that fits best is taken. Samples the device marked as not measured count as decoded,
+    not as valid.
     """
     decoded: dict[str, list[Signal]] = {}
     for frame in signals:
@@ -39,7 +42,7 @@ def _channel(name: str, parts: list[Signal], played: Mapping[str, NDArray[Any]])
     counts = np.concatenate([part.counts for part in parts])
     valid = np.concatenate([part.valid for part in parts])
     log = played[name]
-    starts = {0, *played[f"{parts[0].channel.part.lower()}_starts"].tolist()}
+    starts = played[f"{parts[0].channel.part.lower()}_starts"].tolist() if len(log) > SLOW else range(len(log))
     different = min(_differences(counts, valid, log[start:]) for start in starts)
     return Comparison(name, len(counts), int(valid.sum()), different)
 
