@@ -69,7 +69,7 @@ def test_viper_writes_the_hosts_bytes(micropython: Callable, tmp_path: Path) -> 
 
 def test_bytecode_writes_the_hosts_bytes(micropython: Callable, tmp_path: Path) -> None:
     """As plain bytecode the same source gives the same bytes."""
-    for name in ("codec.py", "wire.py"):
+    for name in ("codec.py", "lift.py", "rice.py", "wire.py"):
         (tmp_path / name).write_text((FIRMWARE / name).read_text().replace("@micropython.viper\n", ""))
     script = SCRIPT.format(path=str(written(CASES, tmp_path)), most=512)
     check(micropython(script, path=tmp_path).stdout.split(), CASES)
@@ -126,14 +126,14 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return the device's encoder as CPython runs it with the arithmetic of 32-bit viper."""
     micropython = ModuleType("micropython")
     micropython.const = lambda value: value  # type: ignore[attr-defined]
-    wire, codec = ModuleType("wire"), ModuleType("codec")
     monkeypatch.setitem(sys.modules, "micropython", micropython)
-    monkeypatch.setitem(sys.modules, "wire", wire)
-    exec((FIRMWARE / "wire.py").read_text(), wire.__dict__)
-    tree = ast.fix_missing_locations(Wrap().visit(ast.parse((FIRMWARE / "codec.py").read_text())))
-    codec.__dict__.update(wrap_plain=wrap_plain, wrap_shift=wrap_shift)
-    exec(compile(tree, "codec.py", "exec"), codec.__dict__)
-    return codec
+    for name in ("wire", "lift", "rice", "codec"):
+        module = ModuleType(name)
+        module.__dict__.update(wrap_plain=wrap_plain, wrap_shift=wrap_shift)
+        monkeypatch.setitem(sys.modules, name, module)
+        tree = ast.fix_missing_locations(Wrap().visit(ast.parse((FIRMWARE / f"{name}.py").read_text())))
+        exec(compile(tree, name, "exec"), module.__dict__)
+    return sys.modules["codec"]
 
 
 def test_32_bit_viper_arithmetic_writes_the_hosts_bytes(narrow: Any) -> None:
