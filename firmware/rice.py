@@ -1,5 +1,5 @@
-# Rice: residuals to bits (SPEC.md, section 6): sub-blocks, parameters, planes. z is the residuals after zigzag, group after
-# group, `ends` where each group ends. Whatever is added up fits 31 bits.
+# Rice: residuals to bits (SPEC.md, section 6): sub-blocks, parameters, planes. z is the residuals after zigzag, group
+# after group, `ends` where each group ends. Whatever is added up fits 31 bits.
 import micropython
 from micropython import const
 from wire import LIFT_SIZE_BITS
