@@ -92,6 +92,24 @@ def test_damage_anywhere_outside_the_samples(raw: bytes, data: st.DataObject) ->
 
 
 @pytest.mark.parametrize("raw", FRAMES)
+def test_every_single_byte_around_the_samples(raw: bytes) -> None:
+    """Each byte before and behind the samples, changed to each other value."""
+    places = range(len(raw)) if len(raw) < 200 else [*range(90), *range(len(raw) - 90, len(raw) - 60)]
+    for place in places:
+        for value in range(256):
+            agree(raw[:place] + bytes([value]) + raw[place + 1 :])
+
+
+def test_readings_before_the_boot_are_not_scanned() -> None:
+    """A scalar whose ticks would be negative is left to the thorough way, which refuses it."""
+    fields = {1: 2, 2: 1, 3: 9, 4: bytes(16), 5: bytes(8), 6: 5, 11: [[6, -6, 0]]}
+    assert scan(wrap(fields)) is None
+    with pytest.raises(InputError):
+        frame.parse(wrap(fields))
+    assert agree(wrap(fields | {6: 1 << 24, 11: [[6, -(1 << 24), 0]]}))
+
+
+@pytest.mark.parametrize("raw", FRAMES)
 def test_ordinary_frames_are_scanned(raw: bytes) -> None:
     """The frames that make up a record do go the fast way, under both names of the algorithm."""
     assert agree(raw)

@@ -202,6 +202,13 @@ def test_the_same_number_with_other_bytes_is_a_conflict() -> None:
     assert seqs(feed(session, [device.status()])) == [4]
 
 
+def test_a_forged_frame_is_no_conflict() -> None:
+    """Nobody without the key can accuse a device of using a number twice."""
+    session, _, _, made = started()
+    assert only(session.receive(forged(made[1], {Key.TICKS: 77}), NOW), Refused).reason == Reason.FORGED
+    assert only(session.receive(high_s(made[1]), NOW), Refused).reason == Reason.FORGED
+
+
 def test_a_conflict_is_no_reason_to_acknowledge() -> None:
     """Storing the other bytes of a number does not let the device erase the frame that was accepted under it."""
     session, device, _, made = started()

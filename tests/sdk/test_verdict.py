@@ -163,6 +163,18 @@ def test_prev_boot_and_seq_are_checked_even_if_well_signed(key: Key) -> None:
     assert not only(result).complete
 
 
+def test_boots_are_checked_within_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A boot that goes down among well-linked data frames is a break on both paths."""
+    monkeypatch.setattr(verifier, "_RUN", 4)
+    device = FakeDevice("two")
+    device.boot = 2
+    frames = [device.descriptor(), *(device.data({"ecg_lead_i": [n]}) for n in range(5))]
+    device.boot = 1
+    frames += [device.data({"ecg_lead_i": [n]}) for n in range(5)]
+    result = only(both(frames, enrolled(device)))
+    assert result.breaks == ((7, "boot"),)
+
+
 def test_random_damage_to_a_long_record() -> None:
     """Loss, repetition, disorder and damage mixed: the two verdicts never differ, and only true frames are verified."""
     device = FakeDevice("long")
@@ -311,8 +323,8 @@ def test_repetitions_too_long_ago_are_undecided(monkeypatch: pytest.MonkeyPatch)
 
 def test_memory_does_not_grow_with_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three times as many frames, no more memory."""
-    monkeypatch.setattr(tally, "WINDOW", 256)
-    monkeypatch.setattr(verifier, "_RUN", 64)
+    monkeypatch.setattr(tally, "WINDOW", 32)
+    monkeypatch.setattr(verifier, "_RUN", 32)
 
     def peak(count: int) -> int:
         device = FakeDevice("endless")
@@ -331,5 +343,5 @@ def test_memory_does_not_grow_with_the_record(monkeypatch: pytest.MonkeyPatch) -
         assert checker.result().ok
         return most
 
-    peak(100)
-    assert peak(6000) < peak(2000) + 100_000  # these frames are a megabyte and a half
+    peak(50)
+    assert peak(1500) < peak(500) + 60_000  # the frames between are a quarter of a megabyte

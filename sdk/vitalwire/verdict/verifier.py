@@ -77,22 +77,14 @@ def verify(
 class _Lane:
     """One device: its count, and the run that its next frame may join."""
 
-    __slots__ = ("boot", "key", "need", "prev", "run", "seq", "tally")
+    __slots__ = ("boot", "key", "prev", "run", "seq", "tally")
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, key: PublicKey, tally: Tally) -> None:
+        self.key = key
         self.tally = tally
         self.run: Run | None = None
-        self.key: PublicKey | None = None  # of the run
-        self.need = self.prev = b""  # what the next frame must have to join: descriptor, PREV,
-        self.seq = self.boot = 0  # number, and at least this boot
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """A descriptor whose own signature verified."""
-
-    key: PublicKey
-    lane: _Lane
+        self.prev = b""  # what the next frame must have to join the run: this PREV,
+        self.seq = self.boot = 0  # this number, and at least this boot
 
 
 class Verifier:
@@ -114,7 +106,7 @@ class Verifier:
         self._open = 0  # frames in runs
         self._refused: Counter[Reason] = Counter()
         self._lanes: dict[bytes, _Lane] = {}  # by thumbprint
-        self._known: dict[bytes, _Known] = {}  # by the digest frames name a descriptor by
+        self._known: dict[bytes, _Lane] = {}  # by the digest frames name a verified descriptor by
         self._foreign: dict[bytes, None] = {}
         self._held: list[tuple[bytes, bytes, int | None]] = []
 
@@ -153,16 +145,14 @@ class Verifier:
                 return
             seq, boot, prev, utc_us, accuracy = frame.seq, frame.boot, frame.prev, frame.utc_us, frame.utc_accuracy
             need = digest[: spec.DIGEST_SIZE] if frame.descriptor is None else frame.descriptor
-        known = self._known.get(need)
-        if known is None:
+        lane = self._known.get(need)
+        if lane is None:
             self._hold(raw, need, received_us)
             return
-        lane = known.lane
         run = lane.run
-        if run is None or prev != lane.prev or seq != lane.seq or boot < lane.boot or need != lane.need:
+        if run is None or prev != lane.prev or seq != lane.seq or boot < lane.boot:
             self._finish(lane)
             run = lane.run = Run(seq, prev)
-            lane.key, lane.need = known.key, need
         lane.prev, lane.seq, lane.boot = digest[:_PREV], seq + 1, boot
         run.raws.append(raw)
         run.digests.append(lane.prev)
@@ -194,16 +184,16 @@ class Verifier:
             return False
         lane = self._lanes.get(body.thumbprint)
         if lane is None:
-            lane = self._lanes[body.thumbprint] = _Lane(Tally(body.thumbprint, self._anchors.get(body.thumbprint)))
-        key = load_public_key(body.public_key)
+            tally = Tally(body.thumbprint, self._anchors.get(body.thumbprint))
+            lane = self._lanes[body.thumbprint] = _Lane(load_public_key(body.public_key), tally)
         try:
-            verify_sign1(frame.raw, key)
+            verify_sign1(frame.raw, lane.key)
         except SignatureError:
             lane.tally.refused[Reason.FORGED] += 1
             return False
         while len(self._known) >= _MAX_KNOWN:
             del self._known[next(iter(self._known))]
-        self._known[body.digest] = _Known(key, lane)
+        self._known[body.digest] = lane
         for raw, received_us in self._take_held(body.digest):
             self._take(raw, received_us)
         return True
@@ -226,7 +216,7 @@ class Verifier:
     def _finish(self, lane: _Lane) -> None:
         """Find the last frame of the run whose signature verifies: it and all before it are proven."""
         run, lane.run = lane.run, None
-        if run is None or lane.key is None:
+        if run is None:
             return
         self._open -= len(run)
         while len(run):
