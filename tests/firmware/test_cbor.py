@@ -29,6 +29,7 @@ def verdict(data):
         return ["", e.args[0]]
 cases = json.loads(%r)
 """
+AT_ONCE = 50  # cases in a script, which is an argument of the process
 EDGES = [0, 23, 24, 255, 256, 65535, 65536, 2**30 - 1, 2**30, 2**31, 2**32 - 1, 2**32, 2**62, 2**63, 2**64 - 1]
 
 
@@ -38,9 +39,11 @@ def device(request: pytest.FixtureRequest) -> Callable[[str, list[Any]], list[An
     run: Run = request.getfixturevalue("micropython" if request.param == "64 bit" else "micropython32")
 
     def ask(body: str, cases: list[Any]) -> list[Any]:
-        return [
-            json.loads(line) for line in run(PRELUDE % json.dumps(cases, ensure_ascii=False) + body).stdout.splitlines()
-        ]
+        lines: list[str] = []
+        for start in range(0, max(1, len(cases)), AT_ONCE):
+            given = json.dumps(cases[start : start + AT_ONCE], ensure_ascii=False)
+            lines += run(PRELUDE % given + body).stdout.splitlines()
+        return [json.loads(line) for line in lines]
 
     return ask
 

@@ -13,6 +13,8 @@ import pytest
 HERE = Path(__file__).resolve().parent
 FIRMWARE = HERE.parents[1] / "firmware"
 SECTORS = 8
+PROFILES = ("mixed", "nobody listens", "largest", "smallest")  # as in journal_mp
+SERIES = {"every": "a cut at every operation: ", "often": "lives cut short", "stop": "lives cut short, stop when full"}
 
 Device = Callable[..., str]
 
@@ -42,19 +44,21 @@ def device(micropython: Callable[..., subprocess.CompletedProcess[str]], tmp_pat
 
 
 @pytest.fixture
-def series(device: Device) -> Callable[..., Seen]:
-    """Run a series of lives (`journal_mp.main`) and return what it met with."""
+def series(device: Device, results: Callable[..., None]) -> Callable[..., Seen]:
+    """Run a series of lives (`journal_mp.main`), note and return what it met with."""
 
     def run(mode: str, seed: int, steps: int, first: int, last: int, stride: int = 1) -> Seen:
         out = device(
             "main(path, sys.argv[2], *map(int, sys.argv[3:]))", mode, SECTORS, seed, steps, first, last, stride
         )
-        return Seen(*map(int, out.split()))
+        seen = Seen(*map(int, out.split()))
+        results(f"journal, {SERIES[mode]}{PROFILES[seed] if mode == 'every' else ''}", **seen._asdict())
+        return seen
 
     return run
 
 
-@pytest.mark.parametrize("profile", range(4), ids=["mixed", "nobody listens", "largest", "smallest"])
+@pytest.mark.parametrize("profile", range(4), ids=PROFILES)
 def test_a_cut_at_every_operation(series: Callable[..., Seen], profile: int, long: bool) -> None:
     """Whichever program or erase the power fails in: no frame, counter, descriptor or drop is lost or used twice."""
     seen = series("every", profile, 150, 1, 100_000, 1 if long else 7)
