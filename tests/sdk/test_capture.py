@@ -249,6 +249,33 @@ def test_rotation_by_size_gives_files_that_stand_alone(tmp_path: Path) -> None:
     assert found == FRAMES
 
 
+def test_a_frame_larger_than_a_file_may_be_is_written_all_the_same(tmp_path: Path) -> None:
+    """A limit below a frame's size gives one frame a file and no empty files."""
+    path = tmp_path / "a.cbor"
+    with Writer(path, max_bytes=10) as writer:
+        for raw in FRAMES:
+            writer.write(raw)
+    assert [raws(read(file)) for file in parts(path)] == [[raw] for raw in FRAMES]
+
+
+def test_bytes_of_any_value_are_survived(tmp_path: Path) -> None:
+    """Noise, and frames sprinkled into noise, give items that lie in the file without overlap, and end at its end."""
+    rng = random.Random(7)
+    path = tmp_path / "a.cbor"
+    for _ in range(200):
+        pieces = [rng.randbytes(rng.randrange(300)) for _ in range(rng.randrange(6))]
+        pieces += [rng.choice(FRAMES)[: rng.randrange(200)] for _ in range(rng.randrange(6))]
+        rng.shuffle(pieces)
+        data = HEADER + b"".join(pieces)
+        path.write_bytes(data)
+        at = len(HEADER)
+        for item in read(path):
+            assert item.offset >= at
+            at = item.offset + (len(item.raw) if isinstance(item, Record) else item.length)
+            assert not isinstance(item, Record) or data[item.offset : at] == item.raw
+        assert at <= len(data)
+
+
 def test_rotation_by_time_and_going_on_in_the_last_file(tmp_path: Path) -> None:
     """A file older than asked is followed by a new one, and a new writer appends to the newest."""
     path, now = tmp_path / "a.cbor", [0.0]
@@ -319,7 +346,7 @@ def test_only_frames_are_written(tmp_path: Path, raw: bytes) -> None:
 
 
 FULL_DISK = """
-import resource, signal, sys
+import os, resource, signal, sys
 from vitalwire.capture import Writer
 from vitalwire.errors import TransportError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -330,10 +357,12 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
 count = 0
 try:
     while True:
+        whole = os.path.getsize(path)
         writer.write(frame)
         count += 1
 except TransportError as error:
     print(count, error)
+    assert os.path.getsize(path) == whole, "the begun frame is still there"
 resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 writer.write(frame)
 writer.close()

@@ -262,6 +262,24 @@ def test_late_frames_fit_into_their_gap() -> None:
         assert (np.diff(times) > 0).all()
 
 
+def test_a_late_frame_never_reaches_into_the_next() -> None:
+    """A late frame whose readout was 30 ms late, so that its neighbour bounds it, ends before that begins."""
+    simulation, reader = Simulation(CHIPS["each its own"], LATE["prompt"]), Reader()
+    frames = [simulation.frame() for _ in range(30)]
+    for number in [*range(20), *range(21, 30), 20]:
+        frame, readouts, truths = frames[number]
+        if number == 20:
+            readouts = [replace(readout, ticks=readout.ticks + 30_000) for readout in readouts]
+        reader.take(frame, readouts, truths)
+    reader.flush()
+    for stream in range(3):
+        *_, before, after = (reader.times[stream][number] for number in (19, 20))
+        late = reader.times[stream][-1]
+        assert before[-1] < late[0]
+        assert late[-1] < after[0]
+        assert (np.diff(late) > 0).all()
+
+
 def test_a_backlog_sent_before_or_beside_live_frames_is_timed_as_well() -> None:
     """An hour-old stretch resent between live frames is a run of its own, each sample within the promise."""
     simulation, reader = Simulation(CHIPS["one per cent fast"], LATE["polled"]), Reader()
@@ -289,7 +307,8 @@ def test_a_reboot_begins_anew_and_keeps_the_rate() -> None:
     reader.check()
 
 
-def test_samples_lost_in_unknown_number_begin_a_new_stretch() -> None:
+@pytest.mark.parametrize(("begin", "lost"), [(150, 100), (5, 20)])
+def test_samples_lost_in_unknown_number_begin_a_new_stretch(begin: int, lost: int) -> None:
     """After a run marked ESTIMATED the seen samples on both sides are right, although the count between is wrong."""
     simulation, reader = Simulation(CHIPS["each its own"], LATE["prompt"]), Reader()
     seen: list[tuple[Floats, Floats]] = []
@@ -298,15 +317,15 @@ def test_samples_lost_in_unknown_number_begin_a_new_stretch() -> None:
         if number not in (20, 40, 41):
             reader.take(frame, readouts, truths)
             continue
-        # The chip of stream 0 lost 100 samples after its first 150; the device guesses 93 or 110.
-        guess = {20: 93, 40: 110, 41: 93}[number]
-        count = readouts[0].count - 100 + guess
+        # The chip of stream 0 lost samples after its first few; the device guesses seven less or ten more.
+        guess = lost + {20: -7, 40: 10, 41: -7}[number]
+        count = readouts[0].count - lost + guess
         readouts[0] = replace(readouts[0], count=count)
-        mark = MarkRun(channel=0, mark=Mark.ESTIMATED, start=150, length=guess)
+        mark = MarkRun(channel=0, mark=Mark.ESTIMATED, start=begin, length=guess)
         pending = reader.clock.observe(replace(frame, marks=(mark,)), DESCRIPTOR, readouts)
         times = pending.times()[0].utc
         assert (np.diff(times) > 0).all()
-        seen += [(times[:150], truths[0][:150]), (times[150 + guess :], truths[0][250:])]
+        seen += [(times[:begin], truths[0][:begin]), (times[begin + guess :], truths[0][begin + lost :])]
     for times, truth in seen:
         assert np.abs(times - truth).max() < TOLERANCE
     reader.check()
