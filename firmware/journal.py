@@ -277,9 +277,8 @@ class Journal(Records):
         else:
             if self.stop:
                 raise OSError(_ENOSPC)
-            self._give_up(oldest)
+            yield from self._give_up(oldest)
             declare = True
-            yield ("sha", SECTOR_SIZE >> 6)
         self.first[number % n] = self.newest + 1
         self.start(number, self.boot, self.acked)
         if declare:
@@ -303,6 +302,7 @@ class Journal(Records):
         self.find(oldest)
         number, pos = self.place
         prev = prev_of(self.body(number, pos, _BEGIN))
+        yield ("bytecode", 500)
         while True:
             header = self.header(number, pos)
             if header is None:
@@ -312,11 +312,13 @@ class Journal(Records):
                 at = pos
                 self.lost += 1
             pos += size_of(header[2])
+            yield ("bytecode", 50)
         if self.dropped:
             oldest, _, prev, _ = self.dropped
         self.dropped = (oldest, last, prev, self.digest(number, at))
-        self.acked = last
+        self.acked = max(self.acked, last)
         self.settle()
+        yield ("sha", SECTOR_SIZE >> 6)
 
     def _carry(self, old, given_up):
         # The frames behind sector `old` need the last descriptor in it. There is never a second one to keep: a newer
@@ -330,6 +332,7 @@ class Journal(Records):
                 self.oldest = (header[3], old, pos)
                 self.due = 0 < given_up <= header[3]
             pos += size_of(header[2])
+            yield ("bytecode", 50)
         if not self.oldest or self.oldest[1] != old:
             return
         seq, _, pos = self.oldest
