@@ -16,10 +16,10 @@ from vitalwire.errors import TransportError, UsageError
 _BUSY_SECONDS = 10.0
 
 
-def connect(path: Path | str | None, schema: str, version: int) -> sqlite3.Connection:
-    """Open or create the database at `path` (None: in memory) with this schema.
+def connect(path: Path | str | None, schema: str, kind: bytes, version: int) -> sqlite3.Connection:
+    """Open or create the database at `path` (None: in memory) with this schema; `kind` are four bytes that name it.
 
-    Raises `UsageError` for a file that is no database or of another version, `TransportError` where none can be opened.
+    Raises `UsageError` for a file of another kind or version, `TransportError` where none can be opened.
     """
     if path is not None:
         try:
@@ -35,10 +35,14 @@ def connect(path: Path | str | None, schema: str, version: int) -> sqlite3.Conne
         database.execute("PRAGMA synchronous = FULL")
         with transaction(database):
             (found,) = database.execute("PRAGMA user_version").fetchone()
+            (found_kind,) = database.execute("PRAGMA application_id").fetchone()
             if found == 0:
                 for statement in filter(str.strip, schema.split(";")):
                     database.execute(statement)
+                database.execute(f"PRAGMA application_id = {int.from_bytes(kind, 'big')}")
                 database.execute(f"PRAGMA user_version = {version}")
+            elif found_kind != int.from_bytes(kind, "big"):
+                raise UsageError(f"{path} holds something else")
             elif found != version:
                 raise UsageError(f"{path} is of version {found}, this program knows {version}")
     except sqlite3.DatabaseError as error:

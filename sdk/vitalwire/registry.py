@@ -13,9 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from vitalwire_protocol import spec
+
 from vitalwire import database
 from vitalwire.errors import UsageError
-from vitalwire_protocol import spec
 
 _SCHEMA = """
     CREATE TABLE devices (
@@ -46,7 +47,7 @@ class Registry:
     """
 
     def __init__(self, path: Path | str | None = None) -> None:
-        self._database = database.connect(path, _SCHEMA, _VERSION)
+        self._database = database.connect(path, _SCHEMA, b"VWrg", _VERSION)
         self._devices: dict[bytes, Device] = {}
         self._version = -1
         self._checked = float("-inf")

@@ -176,6 +176,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         Registry(text)
     assert text.read_text().startswith("this is not")
     later = tmp_path / "later.db"
+    Registry(later).close()
     with sqlite3.connect(later) as database:
         database.execute("PRAGMA user_version = 99")
     database.close()

@@ -550,4 +550,4 @@ def test_descriptors_are_bounded() -> None:
     session, device, _, _ = started(limits=Limits(descriptors=4))
     for number in range(20):
         feed(session, [device.descriptor(firmware=f"2.{number}"), device.status()])
-    assert len(session._known) == 4
+    assert len(session._directory) == 4

@@ -58,7 +58,7 @@ class ReplayState:
     """
 
     def __init__(self, path: Path | str | None = None, *, window: int = 16384, descriptors: int = 16) -> None:
-        self._database = database.connect(path, _SCHEMA, _VERSION)
+        self._database = database.connect(path, _SCHEMA, b"VWrs", _VERSION)
         self._window = window
         self._max_descriptors = descriptors
         self._chains: dict[bytes, Chain] = {}

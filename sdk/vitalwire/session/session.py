@@ -7,16 +7,16 @@ chain and durable state to the files beside it. What a peer can do ends in an ou
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from vitalwire_protocol import spec
 
-from vitalwire.crypto import PublicKey, load_public_key, verify_sign1
+from vitalwire.crypto import verify_sign1
 from vitalwire.errors import InputError, SignatureError
 from vitalwire.frame import parse
 from vitalwire.messages import Descriptor, Frame
 from vitalwire.registry import Device, Registry
 from vitalwire.session.chain import State, link_of
+from vitalwire.session.directory import Directory, Known
 from vitalwire.session.limits import Limits
 from vitalwire.session.outcomes import (
     Duplicate,
@@ -33,16 +33,6 @@ from vitalwire.session.replay_state import ReplayState, Stored
 from vitalwire.session.track import Entry, Track, entry_of
 from vitalwire.session.waiting import Kept, Waiting
 
-_MAX_FOREIGN = 1024  # descriptors remembered of devices nobody enrolled
-
-
-class _Known(NamedTuple):
-    """A descriptor whose own signature verified, and the key that is in it."""
-
-    descriptor: Descriptor
-    key: PublicKey
-    digest: bytes  # of the whole frame
-
 
 class Session:
     """Verifies, orders and counts the frames of enrolled devices.
@@ -57,14 +47,13 @@ class Session:
         self._state = state or ReplayState(descriptors=self._limits.descriptors)
         self._tracks: dict[bytes, Track] = {}
         self._ordering: set[bytes] = set()  # devices with frames that wait for order
-        self._known: dict[bytes, _Known] = {}  # by the digest frames name it by
-        self._foreign: dict[bytes, bytes] = {}  # the same, of devices nobody enrolled: their thumbprints
+        self._directory = Directory(registry, self._limits.descriptors)
         self._held: Waiting[bytes] = Waiting(self._limits.held_bytes // 2)  # by descriptor
         self._unproven: Waiting[tuple[bytes, int, bytes]] = Waiting(self._limits.held_bytes // 2)  # device, seq, digest
         self._asked: dict[bytes, int] = {}
         self._now_us = 0
         for raw in self._state.descriptors():
-            self._receive_descriptor(parse(raw))
+            self._directory.restore(raw)
 
     # ------------------------------------------------------------ in
 
@@ -143,26 +132,27 @@ class Session:
 
     def descriptor(self, digest: bytes) -> Descriptor | None:
         """Return the descriptor frames call by this digest (8 bytes), if its signature verified."""
-        known = self._known.get(digest)
+        known = self._directory.get(digest)
         return known.descriptor if known else None
 
     # ------------------------------------------------------------ trust
 
     def _judge(self, frame: Frame, received_us: int) -> list[Outcome]:
+        freed: list[Kept] = []
+        need = frame.descriptor or frame.digest[: spec.DIGEST_SIZE]
         if frame.body is not None:
-            refused, freed = self._learn(frame, frame.body)
-            if refused:
+            refused = self._directory.learn(frame, frame.body)
+            if refused is None or refused.reason == Reason.FOREIGN:
+                freed = self._held.take(need)
+                self._asked.pop(need, None)
+            if refused is not None:
                 return [refused, *(each for kept in freed for each in self._judge(*kept))]
-            known = self._known[frame.body.digest]
-        else:
-            assert frame.descriptor is not None
-            freed = []
-            if frame.descriptor not in self._known:
-                owner = self._foreign.get(frame.descriptor)
-                if owner is not None and self._registry.get(owner) is None:
-                    return [Refused(Reason.FOREIGN, "", frame.raw, owner)]
-                return self._hold(frame, frame.descriptor, received_us)
-            known = self._known[frame.descriptor]
+        known = self._directory.get(need)
+        if known is None:
+            owner = self._directory.foreign(need)
+            if owner is not None:
+                return [Refused(Reason.FOREIGN, "", frame.raw, owner)]
+            return self._hold(frame, need, received_us)
         device = self._registry.get(known.descriptor.thumbprint)
         if device is None:
             return [Refused(Reason.FOREIGN, "", frame.raw, known.descriptor.thumbprint)]
@@ -170,34 +160,6 @@ class Session:
         for kept in freed:
             out += self._judge(*kept)
         return out
-
-    def _learn(self, frame: Frame, body: Descriptor) -> tuple[Refused | None, list[Kept]]:
-        """Check a descriptor by the key that is in it; return why it is refused, and the frames that waited for it."""
-        known = self._known.get(body.digest)
-        if known is not None and known.digest == frame.digest:
-            return None, []
-        if self._registry.get(body.thumbprint) is None:
-            self._foreign[body.digest] = body.thumbprint
-            if len(self._foreign) > _MAX_FOREIGN:
-                del self._foreign[next(iter(self._foreign))]
-            self._asked.pop(body.digest, None)
-            return Refused(Reason.FOREIGN, "", frame.raw, body.thumbprint), self._held.take(body.digest)
-        self._foreign.pop(body.digest, None)
-        key = load_public_key(body.public_key)
-        try:
-            verify_sign1(frame.raw, key)
-        except SignatureError as error:
-            return Refused(Reason.FORGED, error.reason, frame.raw, body.thumbprint), []
-        own = [digest for digest, each in self._known.items() if each.descriptor.thumbprint == body.thumbprint]
-        if len(own) >= self._limits.descriptors:
-            del self._known[own[0]]
-        self._known[body.digest] = _Known(body, key, frame.digest)
-        self._asked.pop(body.digest, None)
-        return None, self._held.take(body.digest)
-
-    def _receive_descriptor(self, frame: Frame) -> None:
-        if frame.body is not None:
-            self._learn(frame, frame.body)
 
     def _hold(self, frame: Frame, need: bytes, received_us: int) -> list[Outcome]:
         out: list[Outcome] = [Held(frame)]
@@ -210,7 +172,7 @@ class Session:
                 self._asked.pop(kept.frame.descriptor, None)
         return out
 
-    def _admit(self, frame: Frame, known: _Known, device: Device, received_us: int) -> list[Outcome]:
+    def _admit(self, frame: Frame, known: Known, device: Device, received_us: int) -> list[Outcome]:
         """Judge a frame of an enrolled device: signature, number, revocation, time."""
         track = self._track(device.thumbprint)
         link = link_of(frame)
@@ -277,7 +239,7 @@ class Session:
             for kept in self._unproven.take(need)
         ]:
             for frame, received_us in found:
-                known = self._known.get(frame.descriptor or frame.digest[: spec.DIGEST_SIZE])
+                known = self._directory.get(frame.descriptor or frame.digest[: spec.DIGEST_SIZE])
                 if known is not None and track.chain.fixes(link_of(frame)):
                     entry = entry_of(frame, known.descriptor, received_us, self._is_future(frame, received_us))
                     out += track.deliver(entry, by_chain=True)

@@ -1,0 +1,73 @@
+"""Which descriptors a session knows: of enrolled devices with their keys, of others to refuse what names them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import NamedTuple
+
+from vitalwire.crypto import PublicKey, load_public_key, verify_sign1
+from vitalwire.errors import InputError, SignatureError
+from vitalwire.frame import parse
+from vitalwire.messages import Descriptor, Frame
+from vitalwire.registry import Registry
+from vitalwire.session.outcomes import Reason, Refused
+
+_MAX_FOREIGN = 1024
+
+
+class Known(NamedTuple):
+    """A descriptor whose own signature verified, and the key that is in it."""
+
+    descriptor: Descriptor
+    key: PublicKey
+    digest: bytes  # of the whole frame
+
+
+class Directory:
+    """Descriptors by the digest (8 bytes) frames name them by; bounded for each device and for foreign ones."""
+
+    def __init__(self, registry: Registry, max_of_device: int) -> None:
+        self._registry = registry
+        self._max_of_device = max_of_device
+        self._known: dict[bytes, Known] = {}
+        self._foreign: dict[bytes, bytes] = {}  # thumbprints of devices nobody enrolled
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def get(self, digest: bytes) -> Known | None:
+        """Return the descriptor of this digest, if it is known."""
+        return self._known.get(digest)
+
+    def foreign(self, digest: bytes) -> bytes | None:
+        """Return whose descriptor this is if it was shown and that device is still not enrolled."""
+        owner = self._foreign.get(digest)
+        return None if owner is None or self._registry.get(owner) is not None else owner
+
+    def learn(self, frame: Frame, body: Descriptor) -> Refused | None:
+        """Check a descriptor's device and signature and remember it; return why it is refused."""
+        known = self._known.get(body.digest)
+        if known is not None and known.digest == frame.digest:
+            return None
+        if self._registry.get(body.thumbprint) is None:
+            self._foreign[body.digest] = body.thumbprint
+            if len(self._foreign) > _MAX_FOREIGN:
+                del self._foreign[next(iter(self._foreign))]
+            return Refused(Reason.FOREIGN, "", frame.raw, body.thumbprint)
+        key = load_public_key(body.public_key)
+        try:
+            verify_sign1(frame.raw, key)
+        except SignatureError as error:
+            return Refused(Reason.FORGED, error.reason, frame.raw, body.thumbprint)
+        own = [digest for digest, each in self._known.items() if each.descriptor.thumbprint == body.thumbprint]
+        if len(own) >= self._max_of_device:
+            del self._known[own[0]]
+        self._known[body.digest] = Known(body, key, frame.digest)
+        return None
+
+    def restore(self, raw: bytes) -> None:
+        """Learn a descriptor that was stored; one that is not accepted any more is left out."""
+        with suppress(InputError):
+            frame = parse(raw)
+            if frame.body is not None:
+                self.learn(frame, frame.body)
