@@ -160,6 +160,21 @@ def test_a_frame_the_journal_gave_up_does_not_block(make: Make) -> None:
     assert device.do("board.journal.next_unacked(0)") == 0
 
 
+def test_what_the_journal_forgot_is_sent_again(make: Make) -> None:
+    """Acknowledgements so scattered that the journal forgets some only cost frames sent twice."""
+    device = make(60, window=32, resend=S)
+    sent = device.frames(HELLO)
+    odd = [seq for seq in sent if seq % 2]
+    for seq in odd:
+        odd += [new for new in acknowledge(device, (seq, seq)) if new % 2]
+    assert len(odd) > 16
+    assert set(odd) & set(device.do("board.unacked()"))
+    for _ in range(30):
+        for seq in device.frames(HELLO, after=S):
+            acknowledge(device, (seq, seq))
+    assert device.do("board.unacked()") == []
+
+
 def test_a_slow_stream_gets_whole_packets(make: Make) -> None:
     """A stream that takes a few bytes at a time, or none for a while, gets every packet whole and in order."""
     device = make(1)
