@@ -34,8 +34,9 @@ class Readout:
         self.count = self.ticks = 0
 
     def take(self, most):
+        # Up to the sample whose time is known for sure; all that is left once the sensor is down.
         ring = self.stream.ring
-        self.count = n = min(ring.head - ring.tail, most)
+        self.count = n = min(ring.ready() if self.stream.up else ring.head - ring.tail, most)
         if n:
             self.ticks = ring.ticks_at(ring.tail + n - 1, self.stream.sensor.RATE)
 

@@ -238,7 +238,6 @@ class Counter(IntEnum):
     HEAP_FREE = 12
     HEAP_LOW = 13
     BATTERY_MV = 14
-    SIGN_US = 15
     BUSY_PERMILLE = 16
     SENSORS_DOWN = 17
     EVENTS_LOST = 18
