@@ -127,11 +127,12 @@ class App:
     # ------------------------------------------------------------ the loop
 
     def run(self):
-        # until somebody is to have the REPL
+        # until somebody is to have the REPL; who asked for it over the link has its answer first
         hal = self.hal
+        link = self.link
         hal.stream.open()
         try:
-            while not self.link.repl_requested:
+            while not link.repl_requested or (link.linked(hal.wall()) and not link.idle()):
                 self.turn()
         finally:
             hal.stream.close()
