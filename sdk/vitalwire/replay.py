@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from vitalwire_protocol.spec import Kind, PacketType
-
 from vitalwire.capture import Record, parts, read
 from vitalwire.capture.scan import peek
 from vitalwire.errors import TransportError
@@ -19,6 +17,7 @@ from vitalwire.packet import encode_packet
 from vitalwire.transports.address import Address
 from vitalwire.transports.faults import Faults
 from vitalwire.transports.replay import Replay, Timed
+from vitalwire_protocol.spec import Kind, PacketType
 
 PROBABILITIES = ("loss", "reorder", "duplicate", "flip", "truncate")
 

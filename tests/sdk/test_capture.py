@@ -18,6 +18,7 @@ import cbor2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from vitalwire.capture import Damage, Index, Record, Writer, parts, read, select
 from vitalwire.capture import writer as writer_module
 from vitalwire.errors import CaptureError, TransportError

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.fakeboard import Board
+
 import vitalwire
 from vitalwire import paths
 from vitalwire.capture import Record, Writer, read
@@ -22,8 +24,6 @@ from vitalwire.registry import Registry
 from vitalwire.session import Duplicate, Gap, GapClosed, Quarantined, Reason, Refused, ReplayState, SecurityEvent
 from vitalwire.testing import FakeDevice, flipped, forged, remade
 from vitalwire_protocol.spec import Command, Counter, Event, EventKey, Key, Kind, LogLevel, Result
-
-from tests.fakeboard import Board
 
 FAR = 10.0  # seconds a test waits at most for what must come
 SECRET = bytes(range(32))
@@ -195,6 +195,12 @@ def test_times_come_from_measuring_the_device(board: Board, connect: Connect, ev
     assert frame.uncertainty < 0.2
     told = [argument[1] for command, argument in board.commands if command == Command.SET_TIME]
     assert told[0] == pytest.approx(time.time() * 1e6, abs=FAR * 1e6)
+
+
+def test_first_frames_wait_for_the_first_measurement(board: Board, connect: Connect) -> None:
+    """Frames that arrive before the device was asked for its time are given with it all the same."""
+    with connect(settle=60.0) as client:
+        assert {frame.uncertainty < 0.2 for frame in take(client, 2)} == {True}
 
 
 def test_without_a_secret_frames_come_all_the_same(board: Board, connect: Connect, registry: Registry) -> None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from vitalwire.clock import DeviceClock, Pending, SampleTimes
 from vitalwire.clock.device import MAX_BOOTS, MAX_RUNS
 from vitalwire.clock.envelope import MOST, Envelope

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from vitalwire import transports
 from vitalwire.capture import Writer
 from vitalwire.errors import CaptureError, TransportError

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from vitalwire import transports
 from vitalwire.errors import TransportError, UsageError
 from vitalwire.transports import Transport, serial

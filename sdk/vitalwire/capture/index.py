@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
 from vitalwire.errors import TransportError
 from vitalwire_protocol.spec import Kind, Limit
 

@@ -8,12 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Self, TypeVar, Unpack
 
-from vitalwire_protocol.spec import Command
-
 from vitalwire.clock import DeviceClock
 from vitalwire.control.command import Argument
 from vitalwire.errors import UsageError
 from vitalwire.transports import Transport
+from vitalwire_protocol.spec import Command
 
 from .client import Client, Options
 from .conversation import ClientEvent

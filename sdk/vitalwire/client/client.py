@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Self, TypedDict
 
-from vitalwire_protocol.spec import Command, Result
-
 from vitalwire import capture, paths, transports
 from vitalwire.clock import DeviceClock
 from vitalwire.control import Answered, Controller, Identity, Refused, Unanswered
@@ -23,6 +21,7 @@ from vitalwire.errors import CommandError, TransportError, UsageError
 from vitalwire.registry import Registry
 from vitalwire.session import Quarantined, ReplayState, Session
 from vitalwire.transports import Transport
+from vitalwire_protocol.spec import Command, Result
 
 from .conversation import ClientEvent, Connected, Conversation, Disconnected
 from .frame import VerifiedFrame

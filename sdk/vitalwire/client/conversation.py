@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from vitalwire_protocol.spec import PACKET_DELIMITER, PacketType
-
 from vitalwire.clock import DeviceClock, Pending
 from vitalwire.control import Acknowledged, AcknowledgeRefused, ControlEvent, Controller, TimeMeasured
 from vitalwire.errors import InputError, PacketError
@@ -22,6 +20,7 @@ from vitalwire.packet import LogLine, Packet, PacketDecoder, encode_packet, pars
 from vitalwire.ranges import Ranges
 from vitalwire.registry import Registry
 from vitalwire.session import NeedDescriptor, Outcome, Quarantined, Session, Verified
+from vitalwire_protocol.spec import PACKET_DELIMITER, PacketType
 
 from .frame import VerifiedFrame
 
@@ -157,8 +156,8 @@ class Conversation:
     def _release(self, now: float, *, all_of_them: bool = False) -> None:
         while self._held:
             first = self._held[0]
-            waited = len(self._held) > MAX_HELD or now - first.since >= self._settle
-            if not (all_of_them or waited or first.pending.settled):
+            waited = all_of_them or len(self._held) > MAX_HELD or now - first.since >= self._settle
+            if not waited and (self._is_being_measured(first.verified) or not first.pending.settled):
                 return
             self._held.popleft()
             verified, frame = first.verified, first.verified.frame
@@ -168,6 +167,16 @@ class Conversation:
             device = self._registry.get(verified.device)
             name = device.name if device else verified.descriptor.device
             self.frames.append(VerifiedFrame(verified, name, time, uncertainty, times))
+
+    def _is_being_measured(self, verified: Verified) -> bool:
+        """Whether the device will soon be asked for its time, and nothing better than arrivals is known yet."""
+        identity, device, boot = self.controller.identity, verified.device, verified.frame.boot
+        return (
+            identity is not None
+            and (identity.thumbprint, identity.boot) == (device, boot)
+            and not self.clock(device).bounded(boot)
+            and self._registry.secret(device) is not None
+        )
 
     # ------------------------------------------------------------ out
 

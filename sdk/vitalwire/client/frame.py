@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from vitalwire_protocol.spec import Kind
-
 from vitalwire.clock import SampleTimes
 from vitalwire.messages import Descriptor, Event, Frame
 from vitalwire.session import Verified
 from vitalwire.signals import Signal, Signals, decode
+from vitalwire_protocol.spec import Kind
 
 
 @dataclass(frozen=True)
@@ -75,6 +74,10 @@ class VerifiedFrame:
         Raises BlockError or FrameError if what the device signed does not decode.
         """
         return {name: self._timed(signal) for name, signal in decode(self.frame, self.descriptor).items()}
+
+    def take(self, signals: Signals) -> None:
+        """Take what `decode` returns for this frame, decoded in one pass with others."""
+        vars(self)["signals"] = {name: self._timed(signal) for name, signal in signals.items()}
 
     def _timed(self, signal: Signal) -> Signal:
         if signal.at is not None:  # a scalar: each reading has ticks of its own

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+
 from vitalwire.messages import Channel, Descriptor, Frame, Readout
 from vitalwire.messages import Event as Message
 from vitalwire_protocol.spec import Event, EventKey, Mark
@@ -104,6 +105,10 @@ class DeviceClock:
     def utc(self, boot: int, ticks: int) -> tuple[float, float]:
         """Return the UTC (seconds since 1970) of a moment and its uncertainty; NaN and infinite if nothing is known."""
         return self._map(boot).at(ticks / 1e6)
+
+    def bounded(self, boot: int) -> bool:
+        """Whether more is known of a boot's UTC than when its frames arrived."""
+        return self._map(boot).bounded
 
     @property
     def steps(self) -> int:

@@ -44,6 +44,11 @@ class UtcMap:
         """Whether anything at all is known."""
         return bool(self._bounds) or self._arrivals.count > 0
 
+    @property
+    def bounded(self) -> bool:
+        """Whether UTC is known from both sides."""
+        return bool(self._bounds)
+
     def bound(self, at: float, utc_us: int, error_us: int) -> None:
         """At device time `at` UTC was `utc_us`, with an error of at most `error_us` microseconds."""
         if not self._bounds:
