@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from vitalwire_protocol.spec import Limit
-
 from vitalwire.errors import CborError
+from vitalwire_protocol.spec import Limit
 
 Item: TypeAlias = "int | bool | bytes | str | list[Item] | dict[int, Item]"
 

@@ -13,10 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from vitalwire_protocol import spec
-
 from vitalwire import database
 from vitalwire.errors import UsageError
+from vitalwire_protocol import spec
 
 _SCHEMA = """
     CREATE TABLE devices (

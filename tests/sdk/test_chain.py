@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
 from vitalwire.session.chain import Chain, Declaration, Finding, Link, State
 from vitalwire.session.outcomes import Burned, ChainBreak, Dropped, Gap, GapClosed, GapForgotten
 

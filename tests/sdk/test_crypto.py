@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
+
 from vitalwire import crypto
 from vitalwire.errors import CborError, FrameError, SignatureError, UsageError, VitalwireError
 from vitalwire.testing import flipped, high_s, unprotected

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from vitalwire import cbor, crypto, frame
 from vitalwire.errors import BlockError, InputError
 from vitalwire.messages import Decimal10, Event, MarkRun, Scalar

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from vitalwire import registry as module
 from vitalwire.errors import UsageError
 from vitalwire.registry import Device, Registry

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from vitalwire import frame
 from vitalwire.errors import UsageError
 from vitalwire.messages import Frame

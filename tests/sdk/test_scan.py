@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
 from vitalwire import cbor, crypto, frame
 from vitalwire.errors import InputError
 from vitalwire.frame.form import parse_any

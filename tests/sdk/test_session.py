@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+
 from vitalwire.registry import Registry
 from vitalwire.session import (
     Burned,

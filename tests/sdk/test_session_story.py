@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+
 from vitalwire.registry import Registry
 from vitalwire.session import (
     Burned,

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from vitalwire import frame, signals
 from vitalwire.errors import BlockError, FrameError, InputError
 from vitalwire.messages import Decimal10, Descriptor, Frame

@@ -7,6 +7,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 
 import pytest
+
 from vitalwire.registry import Registry
 from vitalwire.session import Reason
 from vitalwire.testing import FakeDevice, flipped, forged, high_s, remade, unprotected

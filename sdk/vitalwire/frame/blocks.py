@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from vitalwire_protocol import spec
-
 from vitalwire.errors import BlockError
 from vitalwire.messages import Descriptor, Frame, Readout
+from vitalwire_protocol import spec
 
 _MAX_VARINT = 0xFFFFFFFF
 _MAX_VARINT_SIZE = 5

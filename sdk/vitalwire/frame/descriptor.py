@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from vitalwire_protocol import spec
-from vitalwire_protocol.spec import ChannelKey, Key, Limit
-
 from vitalwire.crypto import point_of, thumbprint
 from vitalwire.errors import FrameError
 from vitalwire.frame.fields import array, integer, mapping, text
 from vitalwire.messages import Channel, Decimal10, Descriptor
+from vitalwire_protocol import spec
+from vitalwire_protocol.spec import ChannelKey, Key, Limit
 
 _UINT32 = 0xFFFFFFFF
 _INT64 = 1 << 63

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
 
-from vitalwire_protocol.spec import Limit
-
 from vitalwire.errors import FrameError
+from vitalwire_protocol.spec import Limit
 
 
 def _missing(key: IntEnum) -> FrameError:

@@ -9,9 +9,6 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from vitalwire_protocol import spec
-from vitalwire_protocol.spec import EventKey, Key, Kind, Limit
-
 from vitalwire import cbor
 from vitalwire.crypto import sign1_payload
 from vitalwire.errors import FrameError
@@ -19,6 +16,8 @@ from vitalwire.frame.descriptor import read_descriptor
 from vitalwire.frame.fields import array, integer, mapping, octets
 from vitalwire.frame.scan import scan
 from vitalwire.messages import Descriptor, Event, Frame, MarkRun, Scalar
+from vitalwire_protocol import spec
+from vitalwire_protocol.spec import EventKey, Key, Kind, Limit
 
 UINT63 = (0, (1 << 63) - 1)
 UINT64 = (0, (1 << 64) - 1)

@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from typing import TypeAlias
 
+from vitalwire import cbor, crypto
 from vitalwire_protocol import spec
 from vitalwire_protocol.spec import Key, Kind, Limit
-
-from vitalwire import cbor, crypto
 
 # seq, boot, prev, descriptor, utc_us and utc_accuracy as in a `Frame`, and what makes the rest cheap to read: ticks,
 # where the blocks' bytes begin (0: no blocks) and end, where the encoded array of scalars begins (0: none).

@@ -14,11 +14,10 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import NamedTuple, TypeAlias
 
-from vitalwire_protocol import spec
-from vitalwire_protocol.spec import EventKey
-
 from vitalwire.messages import Frame
 from vitalwire.session.outcomes import Burned, ChainBreak, Dropped, Gap, GapClosed, GapForgotten
+from vitalwire_protocol import spec
+from vitalwire_protocol.spec import EventKey
 
 MAX_HOLES = 512
 

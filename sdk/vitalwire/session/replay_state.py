@@ -10,11 +10,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from vitalwire_protocol import spec
-
 from vitalwire import database
 from vitalwire.messages import Frame
 from vitalwire.session.chain import Chain, Hole, State, declarations, link_of
+from vitalwire_protocol import spec
 
 _SCHEMA = """
     CREATE TABLE chains (

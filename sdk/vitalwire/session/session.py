@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vitalwire_protocol import spec
-
 from vitalwire.crypto import verify_sign1
 from vitalwire.errors import InputError, SignatureError
 from vitalwire.frame import parse
@@ -32,6 +30,7 @@ from vitalwire.session.outcomes import (
 from vitalwire.session.replay_state import ReplayState, Stored
 from vitalwire.session.track import Entry, Track, entry_of
 from vitalwire.session.waiting import Kept, Waiting
+from vitalwire_protocol import spec
 
 
 class Session:

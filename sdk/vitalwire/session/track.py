@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from vitalwire_protocol.spec import Kind
-
 from vitalwire.messages import Descriptor, Frame
 from vitalwire.ranges import Ranges
 from vitalwire.session.chain import Chain, Declaration, Finding, Link, declarations, link_of
 from vitalwire.session.limits import Limits
 from vitalwire.session.outcomes import ChainBreak, GapClosed, Outcome, Quarantined, Reason, SecurityEvent, Verified
 from vitalwire.session.replay_state import Seen
+from vitalwire_protocol.spec import Kind
 
 
 @dataclass(slots=True)

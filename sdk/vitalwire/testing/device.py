@@ -12,12 +12,12 @@ from fractions import Fraction
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ec
 from numpy.typing import ArrayLike, NDArray
-from vitalwire_protocol import spec
-from vitalwire_protocol.spec import ChannelKey, Event, EventKey, Key, Kind
 
 from vitalwire import cbor, crypto
 from vitalwire.codec.encode import encode_block
 from vitalwire.messages import Channel, Decimal10
+from vitalwire_protocol import spec
+from vitalwire_protocol.spec import ChannelKey, Event, EventKey, Key, Kind
 
 
 def _channel(place: int, name: str, part: str, stream: int | None, rate: int | None, bits: int, scale: str) -> Channel:

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-from vitalwire_protocol import spec
-
 from vitalwire.session.chain import Chain, Declaration, Finding, Link, State
 from vitalwire.session.outcomes import Burned, ChainBreak, Dropped, GapForgotten, Reason
 from vitalwire.verdict.run import PLAIN, Run, Words
+from vitalwire_protocol import spec
 
 WINDOW = 1 << 15  # of so many numbers, at least, the digest is remembered, to tell a repetition from a conflict
 _MAX_BREAKS = 64  # named; the rest is counted

@@ -13,8 +13,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from vitalwire_protocol import spec
-
 from vitalwire.crypto import PublicKey, load_public_key, verify_sign1
 from vitalwire.errors import InputError, SignatureError
 from vitalwire.frame.form import parse_any
@@ -25,6 +23,7 @@ from vitalwire.session.chain import declarations
 from vitalwire.session.outcomes import Reason
 from vitalwire.verdict.run import PLAIN, Run, Words
 from vitalwire.verdict.tally import DeviceVerdict, Tally
+from vitalwire_protocol import spec
 
 _RUN = 512  # frames verified by one signature; what a wrong one makes us verify one by one
 _MAX_OPEN = 4096  # frames in all devices' runs together
