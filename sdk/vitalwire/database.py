@@ -14,14 +14,15 @@ from pathlib import Path
 from vitalwire.errors import TransportError, UsageError
 
 _BUSY_SECONDS = 10.0
+_IN_MEMORY = ":memory:"  # SQLite's own name for it
 
 
 def connect(path: Path | str | None, schema: str, kind: bytes, version: int) -> sqlite3.Connection:
-    """Open or create the database at `path` (None: in memory) with this schema; `kind` are four bytes that name it.
+    """Open or create the database at `path` (None or `:memory:`: in memory) with this schema; `kind` are four bytes that name it.
 
     Raises `UsageError` for a file of another kind or version, `TransportError` where none can be opened.
     """
-    if path is not None:
+    if path is not None and str(path) != _IN_MEMORY:
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its side files the same mode
@@ -29,7 +30,7 @@ def connect(path: Path | str | None, schema: str, kind: bytes, version: int) -> 
             raise TransportError(f"cannot open {path}: {error.strerror}") from error
     try:
         database = sqlite3.connect(
-            ":memory:" if path is None else path, _BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            _IN_MEMORY if path is None else path, _BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")

@@ -104,6 +104,14 @@ def test_bad_arguments_change_nothing(thumbprint: bytes, name: str, secret: byte
     assert [device.name for device in registry] == ["taken"]
 
 
+def test_memory_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry in memory, by either name, leaves nothing behind."""
+    monkeypatch.chdir(tmp_path)
+    for path in (None, ":memory:"):
+        Registry(path).enrol(ONE, "one")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_unknown_devices_cannot_be_revoked() -> None:
     """Revoking nobody says so."""
     with pytest.raises(UsageError):
