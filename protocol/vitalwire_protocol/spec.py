@@ -324,6 +324,20 @@ LIFT_KERNELS = (
 )
 LIFT_WEIGHTS = bytes(weight & 0xFF for kernel in LIFT_KERNELS for weight in kernel)  # int8, for the device
 
+LiftBody = c.Bitwise(  # parse(body, bits=BITS of the channel)
+    c.Struct(
+        "order" / c.BitsInteger(LIFT_ORDER_BITS),
+        "levels" / c.BitsInteger(LIFT_LEVELS_BITS),
+        "size" / c.BitsInteger(LIFT_SIZE_BITS),
+        "parameter" / c.BitsInteger(LIFT_PARAMETER_BITS),
+        "shift" / c.BitsInteger(LIFT_SHIFT_BITS),
+        "sum" / c.BitsInteger(LIFT_SUM_BITS),
+        "kernels" / c.Array(c.this.levels, c.BitsInteger(LIFT_KERNEL_BITS)),
+        "first" / c.BitsInteger(c.this._params.bits - c.this.shift, signed=True),
+        "planes" / c.GreedyRange(c.Bit),  # unary plane, remainder plane, fill: how long each is follows from reading them
+    )
+)
+
 # The blocks string of a data frame: one readout per stream, in the order of the descriptor. Frame ticks are those of
 # the first readout that has samples; `ticks` of each later one is the difference to the readout before it.
 ReadoutHeader = c.Struct(
