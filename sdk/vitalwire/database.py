@@ -18,7 +18,7 @@ _IN_MEMORY = ":memory:"  # SQLite's own name for it
 
 
 def connect(path: Path | str | None, schema: str, kind: bytes, version: int) -> sqlite3.Connection:
-    """Open or create the database at `path` (None or `:memory:`: in memory) with this schema; `kind` are four bytes that name it.
+    """Open or create the database at `path` (None or `:memory:`: in memory); `kind`, four bytes, names its schema.
 
     Raises `UsageError` for a file of another kind or version, `TransportError` where none can be opened.
     """
