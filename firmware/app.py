@@ -1,7 +1,7 @@
 # The board's loop: sensors first, then one slice of whatever is next, then rest. Owns no hardware of its own.
 # A slice says ("long", 0) before something that takes long on a chip; then every FIFO is emptied first.
 import gc
-from micropython import const
+
 from clock import Clock
 from codec import Encoder
 from control import Control
@@ -9,6 +9,7 @@ from frame import FrameMaker
 from identity import cose_key, thumbprint
 from journal import Journal
 from link import Link
+from micropython import const
 from p256 import Signer
 from recorder import Recorder, describe_channels
 from sensors import make

@@ -1,5 +1,6 @@
 # Who this board is: its public key as a COSE_Key, and the thumbprint (RFC 9679) that a registry knows it by.
 from hashlib import sha256
+
 from cbor import put
 from p256 import public_key
 from wire import COSEKEY_CRV, COSEKEY_KTY, COSEKEY_X, COSEKEY_Y, CRV_P256, KTY_EC2

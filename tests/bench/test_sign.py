@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 from rich.console import Console
+
 from vitalwire_tools.bench import sign
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
+from tests.blocks import excerpts
+
 from vitalwire.errors import InputError, UsageError
 from vitalwire_tools.bench import size
 from vitalwire_tools.recordings import load_file
-
-from tests.blocks import excerpts
 
 flac = pytest.mark.skipif(shutil.which("flac") is None, reason="needs flac (Debian package flac)")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from vitalwire_tools.codegen.board import Board, BoardError, load, parse, render
 from vitalwire_tools.virtual import faults
 from vitalwire_tools.virtual.chips.base import I2cChip, Oscillator, Refused

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vitalwire_tools.provision import Identity
-from vitalwire_tools.virtual.board import VirtualBoard
-from vitalwire_tools.virtual.machine import Options, create
 
 from vitalwire import crypto
 from vitalwire.registry import Registry
+from vitalwire_tools.provision import Identity
+from vitalwire_tools.virtual.board import VirtualBoard
+from vitalwire_tools.virtual.machine import Options, create
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from vitalwire_protocol import spec
-from vitalwire_tools.virtual.compare import compare
-
 from vitalwire.session import SecurityEvent
 from vitalwire.verdict import verify
+from vitalwire_protocol import spec
+from vitalwire_tools.virtual.compare import compare
 
 from .reader import Recorder, captured
 

@@ -6,11 +6,11 @@ import random
 from dataclasses import dataclass, field
 
 import pytest
+from tests.linkdevice import SECRET, THUMBPRINT, Device, seq_of
+
 from vitalwire.control import Answered, Confirmed, ControlEvent, Controller, TimeTold, Unanswered
 from vitalwire.packet import PacketDecoder, encode_packet
 from vitalwire_protocol.spec import Command, PacketType
-
-from tests.linkdevice import SECRET, THUMBPRINT, Device, seq_of
 
 UTC = 1_790_000_000_000_000
 STEP = 0.02  # seconds

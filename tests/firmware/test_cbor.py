@@ -10,6 +10,7 @@ from typing import Any
 
 import cbor2
 import pytest
+
 from vitalwire import cbor
 from vitalwire.errors import CborError
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.blocks import edges, excerpts
+
 from vitalwire.codec import encode_block
 from vitalwire_protocol import spec
-
-from tests.blocks import edges, excerpts
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
 CASES = edges((1, 2, 3, 4, 9, 16, 17, 33, 130, 300), (1, 2, 11, 16, 23, 24))

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.linkdevice import SECRET, THUMBPRINT, Device
+
 from vitalwire import cbor, crypto
 from vitalwire.control import Identity, Reply, closed_command, open_command, parse_identity, parse_reply
 from vitalwire_protocol import spec
 from vitalwire_protocol.spec import Command, CommandKey, Result
-
-from tests.linkdevice import SECRET, THUMBPRINT, Device
 
 KEY = crypto.command_key(SECRET, THUMBPRINT)
 UTC = 1_790_000_000_000_000

@@ -12,7 +12,6 @@ from typing import Any
 import cbor2
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-
 from tests.openssl import openssl_verifies, public
 
 HERE = Path(__file__).resolve().parent

@@ -7,12 +7,12 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from tests.linkdevice import HERE, SECRET, THUMBPRINT, Device, seq_of
+
 from vitalwire import crypto
 from vitalwire.control import Identity, closed_command, open_command
 from vitalwire.packet import encode_packet, parse_log
 from vitalwire_protocol.spec import Command, LogLevel, PacketType
-
-from tests.linkdevice import HERE, SECRET, THUMBPRINT, Device, seq_of
 
 S = 1_000_000  # microseconds
 KEY = crypto.command_key(SECRET, THUMBPRINT)

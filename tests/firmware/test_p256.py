@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-
 from tests.openssl import N, P, ask, low, openssl_signs, openssl_verifies, public
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"

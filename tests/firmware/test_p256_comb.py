@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from vitalwire_tools.codegen.p256_table import BLOCKS, ROWS, SPACING, TEETH
-
 from tests.openssl import N, ask, openssl_verifies, public, vectors
+
+from vitalwire_tools.codegen.p256_table import BLOCKS, ROWS, SPACING, TEETH
 
 
 @pytest.fixture

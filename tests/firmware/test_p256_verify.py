@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-
 from tests.openssl import B, N, P, ask, low, openssl_signs, openssl_verifies, public, vectors
 
 VERIFY = """

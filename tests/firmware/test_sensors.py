@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from vitalwire_protocol.spec import Fault, Mark
 from vitalwire_tools.codegen.board import load
 from vitalwire_tools.virtual.hardware import Hardware, load_signals

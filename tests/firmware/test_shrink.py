@@ -11,11 +11,11 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
+from tests.protocol.test_vectors import DEVICE, DEVICES, FILES, RUNNER, on_device, results
+
 from vitalwire_tools.compile import NAMES, RESIDENT, compile_firmware, shrink_firmware
 from vitalwire_tools.folders import FIRMWARE
 from vitalwire_tools.shrink import fold, join, reach, shorten
-
-from tests.protocol.test_vectors import DEVICE, DEVICES, FILES, RUNNER, on_device, results
 
 MODULES = {
     "limits": """

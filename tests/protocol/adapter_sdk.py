@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
+
 from vitalwire import cbor, crypto
 from vitalwire.capture.reader import Damage, Record, read
 from vitalwire.codec import decode_block

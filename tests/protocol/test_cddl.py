@@ -17,11 +17,11 @@ import cbor2
 import pycddl
 import pytest
 from cddl_verifier import Validator
-from vitalwire.testing import FakeDevice
-from vitalwire_protocol import spec
-
 from tests.protocol.made import made_by_firmware
 from tests.protocol.test_vectors import lines
+
+from vitalwire.testing import FakeDevice
+from vitalwire_protocol import spec
 
 CDDL = Path(__file__).resolve().parents[2] / "protocol" / "frame.cddl"
 TEXT = CDDL.read_text()

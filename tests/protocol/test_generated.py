@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from vitalwire_protocol import spec
 from vitalwire_tools.codegen import tables, wire
 

@@ -14,13 +14,13 @@ from pycose.exceptions import CoseException
 from pycose.keys import EC2Key, SymmetricKey
 from pycose.keys.curves import P256
 from pycose.messages import Mac0Message, Sign1Message
-from vitalwire import crypto
-from vitalwire.testing import FakeDevice, flipped
-from vitalwire_protocol import spec
-
 from tests.protocol.made import made_by_firmware
 from tests.protocol.run_vectors import meant
 from tests.protocol.test_vectors import lines
+
+from vitalwire import crypto
+from vitalwire.testing import FakeDevice, flipped
+from vitalwire_protocol import spec
 
 VECTORS = lines()
 FRAMES = [vector for vector in VECTORS if vector["what"] == "frame"]

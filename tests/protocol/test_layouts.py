@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from vitalwire.codec import encode_block
 from vitalwire_protocol import spec
 

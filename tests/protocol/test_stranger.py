@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vitalwire.testing import FakeDevice, flipped, remade
-from vitalwire_protocol import spec
-
 from tests.protocol import stranger
 from tests.protocol.made import made_by_firmware
 from tests.protocol.run_vectors import meant, same
 from tests.protocol.test_vectors import lines
+
+from vitalwire.testing import FakeDevice, flipped, remade
+from vitalwire_protocol import spec
 
 HERE = Path(__file__).parent
 

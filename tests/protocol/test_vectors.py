@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vitalwire_protocol import spec
-
 from tests.protocol import stranger
+
+from vitalwire_protocol import spec
 
 HERE = Path(__file__).parent
 FIRMWARE = HERE.parents[1] / "firmware"

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.blocks import edges, excerpts
+from tests.protocol.stranger.blocks import Bits, read_lift, read_raw
+from tests.protocol.stranger.cbor import Refused
+
 from vitalwire.codec import decode_block, decode_blocks, encode_block, planes, side_bits
 from vitalwire.errors import BlockError, UsageError
 from vitalwire_protocol import spec
 from vitalwire_protocol.spec import Coding
-
-from tests.blocks import edges, excerpts
-from tests.protocol.stranger.blocks import Bits, read_lift, read_raw
-from tests.protocol.stranger.cbor import Refused
 
 MAX = spec.Limit.MAX_BLOCK_SAMPLES
 HEADS = {**planes.HEAD}

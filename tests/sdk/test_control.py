@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.linkdevice import SECRET, THUMBPRINT, Device
+
 from vitalwire import cbor, crypto
 from vitalwire.control import (
     Acknowledged,
@@ -29,8 +31,6 @@ from vitalwire.errors import UsageError
 from vitalwire.packet import Packet, encode_packet
 from vitalwire_protocol import spec
 from vitalwire_protocol.spec import Command, CommandKey, PacketType, Result
-
-from tests.linkdevice import SECRET, THUMBPRINT, Device
 
 UTC = 1_790_000_000_000_000
 KEY = crypto.command_key(SECRET, THUMBPRINT)

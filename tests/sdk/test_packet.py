@@ -8,6 +8,7 @@ import zlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from vitalwire.errors import PacketError
 from vitalwire.packet import (
     MAX_BODY,

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from vitalwire.ranges import Ranges
 
 steps = st.lists(st.tuples(st.booleans(), st.integers(0, 40), st.integers(0, 6)), max_size=40)

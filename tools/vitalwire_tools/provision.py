@@ -12,6 +12,7 @@ from secrets import token_bytes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from littlefs import LittleFS
+
 from vitalwire_protocol import spec
 
 CONFIG_FILE, KEY_FILE, SECRET_FILE = "config.json", "key", "secret"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+
 from vitalwire_protocol import spec
 
 from ..errors import BlockError

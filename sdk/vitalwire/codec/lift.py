@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+
 from vitalwire_protocol import spec
 
 from .batch import Batch, Int, Mask, Samples

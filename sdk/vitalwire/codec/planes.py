@@ -6,6 +6,7 @@ Every number of a plane is found from the positions of the one bits, so that no 
 from __future__ import annotations
 
 import numpy as np
+
 from vitalwire_protocol import spec
 
 from .batch import Batch, Int, Samples

@@ -9,12 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from vitalwire_protocol import spec
-from vitalwire_protocol.spec import Command, CommandKey, Result
-
 from vitalwire import cbor, crypto
 from vitalwire.errors import FrameError
 from vitalwire.frame.fields import integer, octets, text
+from vitalwire_protocol import spec
+from vitalwire_protocol.spec import Command, CommandKey, Result
 
 Argument: TypeAlias = int | Sequence[int] | Sequence[tuple[int, int]] | None
 

@@ -13,13 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from vitalwire_protocol import spec
-from vitalwire_protocol.spec import Command, PacketType, Result
-
 from vitalwire import crypto
 from vitalwire.errors import FrameError, InputError, TrustError, UsageError
 from vitalwire.packet import Packet
 from vitalwire.ranges import Ranges
+from vitalwire_protocol import spec
+from vitalwire_protocol.spec import Command, PacketType, Result
 
 from . import events as ev
 from .command import Argument, Identity, Reply, closed_command, open_command, parse_identity, parse_reply

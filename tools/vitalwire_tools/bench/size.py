@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from rich.table import Table
+
 from vitalwire.codec import decode_blocks, encode_block, side_bits
 from vitalwire.errors import BlockError, UsageError
 from vitalwire_protocol import spec

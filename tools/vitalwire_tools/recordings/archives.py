@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
+
 from vitalwire.errors import InputError, TransportError
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from vitalwire.errors import InputError, UsageError
 from vitalwire_protocol import spec
 
