@@ -20,15 +20,14 @@ from vitalwire.messages import Event as Message
 from vitalwire_protocol.spec import Event, EventKey, Mark
 
 from .envelope import MAX_DRIFT, Envelope, Floats
+from .spread import spread
 from .utc import UtcMap
 
 MAX_RUNS = 32  # stretches of consecutive frames remembered, so that late frames fit between them
 MAX_BOOTS = 16
 MAX_ACCURACY = 62  # exponents beyond say nothing
 JUMP = 0.25  # seconds: a readout further from where it was expected begins anew
-JOINED = 0.05  # seconds: a shift up to this is spread over a frame's samples instead of standing at its edge
 SETTLED = 0.004  # seconds: one deviation of a chip's fit that needs no waiting for more
-CLOSEST = 0.1  # of a period: how close samples come when time has to wait for itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +224,8 @@ class DeviceClock:
             length, end, error = self._ideal(placed, number)
             end_utc, open_utc = utc.at(end)
             before, after = self._neighbours(run, stream)
-            elapsed = _spread(part.count, end, length, placed.period, before[0], after[0])
-            moved = _spread(part.count, end_utc, length, placed.period, before[1], after[1])
+            elapsed = spread(part.count, end, length, placed.period, before[0], after[0])
+            moved = spread(part.count, end_utc, length, placed.period, before[1], after[1])
             track.last = (float(elapsed[-1]), float(moved[-1]))
             track.first = track.first or (float(elapsed[0]), float(moved[0]))
             elapsed_parts.append(elapsed)
@@ -281,20 +280,6 @@ def _restarted(event: Message, descriptor: Descriptor) -> int | None:
 def _period(channels: Sequence[Channel]) -> float:
     rate = channels[0].rate
     return 1.0 / float(rate) if rate else 1.0
-
-
-def _spread(count: int, end: float, length: float, period: float, before: float, after: float) -> Floats:
-    """Return the times of samples that took `length` up to `end`, moved so that they rise from `before` to `after`."""
-    if math.isnan(end):
-        return np.full(count, math.nan)
-    joins = abs(end - length - before - period) <= max(JOINED, MAX_DRIFT * count * period)
-    start = before + (end - before) / count if joins else end - length
-    closest = CLOSEST * period
-    start = max(start, before + closest)
-    end = max(end, start + (count - 1) * closest)
-    closest = max(0.0, min(closest, (after - before) / (count + 1)))
-    end = min(end, after - closest)
-    return np.linspace(min(start, end - (count - 1) * closest), end, count)
 
 
 @dataclass(frozen=True, slots=True)
