@@ -104,12 +104,14 @@ class Journal(Records):
             else:
                 high = middle - 1
         while low <= self.head:
+            # a number that cannot stand in this sector is a damaged one
+            last = self.newest if low == self.head else self.first[(low + 1) % self.sectors] - 1
             pos = SECTOR_HEADER_SIZE
             while True:
                 header = self.header(low, pos)
                 if header is None:
                     break
-                if header[3] >= seq and (header[0] == RECORD_FRAME or header[0] == RECORD_DESCRIPTOR):
+                if seq <= header[3] <= last and (header[0] == RECORD_FRAME or header[0] == RECORD_DESCRIPTOR):
                     self.place = (low, pos)
                     return header[3]
                 pos += size_of(header[2])

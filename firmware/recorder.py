@@ -1,90 +1,35 @@
 # Recorder: which frame is made next, and of what. One at a time; the frames themselves are FrameMaker's business.
 from micropython import const
-from ring import ALL
-from wire import (
-    CHANNELKEY_BITS,
-    CHANNELKEY_ID,
-    CHANNELKEY_MDC,
-    CHANNELKEY_NAME,
-    CHANNELKEY_PART,
-    CHANNELKEY_RATE,
-    CHANNELKEY_SCALE,
-    CHANNELKEY_STREAM,
-    CHANNELKEY_UNIT,
-    EVENT_BOOT,
-    EVENT_COMMAND_REFUSED,
-    EVENT_JOURNAL_FULL,
-    EVENTKEY_CAUSE,
-    EVENTKEY_COUNT,
-    MAX_EVENTS,
-    MAX_MARKS,
-    SIGNALS,
-)
+from wire import EVENT_BOOT, EVENT_COMMAND_REFUSED, EVENT_JOURNAL_FULL, EVENTKEY_CAUSE, EVENTKEY_COUNT
+from wire import MAX_EVENTS, MAX_MARKS
 
 _GATHER = const(1_000_000)  # us between event frames, so that a loose electrode costs no signature a beat
 _RETRY = const(1_000_000)  # us until a frame is tried again that a full journal refused
-
-
-class Readout:
-    # What FrameMaker.data wants to know of a stream: the samples its ring holds now, of each channel a block.
-    def __init__(self, stream, encoder):
-        self.stream = stream
-        self.encoder = encoder
-        self.channels = len(stream.sensor.CHANNELS)
-        self.count = self.ticks = 0
-
-    def take(self, most):
-        # Up to the sample whose time is known for sure; all that is left once the sensor is down.
-        ring = self.stream.ring
-        self.count = n = min(ring.ready() if self.stream.up else ring.head - ring.tail, most)
-        if n:
-            self.ticks = ring.ticks_at(ring.tail + n - 1, self.stream.sensor.RATE)
-
-    def block(self, channel, buf, pos):
-        ring = self.stream.ring
-        yield ("long", 0)
-        pos = self.encoder.encode(
-            ring.data[channel], ring.tail & ring.mask, self.count, self.stream.sensor.BITS, buf, pos
-        )
-        yield ("viper", self.encoder.steps(self.count))
-        return pos
-
-    def marks(self, rows):
-        # add (channel id, mark, start, length) of the samples taken
-        ring = self.stream.ring
-        marks = ring.marks
-        for i in range(0, 4 * ring.runs, 4):
-            start = max(marks[i + 2] - ring.tail, 0)
-            end = min(marks[i + 2] + marks[i + 3] - ring.tail, self.count)
-            if end > start:
-                first = 0 if marks[i] == ALL else marks[i]
-                last = self.channels if marks[i] == ALL else first + 1
-                for channel in range(first, last):
-                    rows.append((self.stream.channel + channel, marks[i + 1], start, end - start))
+_TAKES = const(600_000)  # us that a frame may take to be made: no other is begun so shortly before one of data
+_PARTS = const(64)
 
 
 class Recorder:
     # streams: those of the descriptor, in order; scalars: Streams whose samples become single readings.
     # counters(): the map of a status frame. journal_full is reported once until a frame fits again.
-    def __init__(self, maker, control, streams, scalars, encoder, config, most, counters):
+    def __init__(self, maker, control, streams, scalars, frame_us, status_us, counters):
         self.maker = maker
         self.control = control
         self.streams = streams
         self.scalars = scalars
-        self.readouts = [Readout(s, encoder) for s in streams]
+        self.frame_us = frame_us
+        self.status_us = status_us
         self.counters = counters
-        self.most = most
-        self.frame_us = config.frame_ms * 1000
-        self.status_us = config.status_s * 1_000_000
         self.due = 0
-        self._data_due = self.frame_us
         self.events = []
         self.events_lost = 0
+        self._data_due = frame_us
         self._events_due = 0
         self._status_due = 10_000_000
         self._retry = 0
         self._full = False
         self._contents = None
+        self._part = 1  # a frame takes one part-th of its share where the whole does not fit into one
 
     def report(self, code, details, ticks):
         if len(self.events) >= 2 * MAX_EVENTS:
@@ -106,15 +51,17 @@ class Recorder:
             self.report(EVENT_COMMAND_REFUSED, {EVENTKEY_CAUSE: refused[0], EVENTKEY_COUNT: refused[1]}, now)
         if self._contents:
             return self._describe(now)
-        if (self.events or self.maker.journal.dropped) and now >= self._events_due:
-            return self._tell(now)
         if now >= self._data_due:
             return self._data(now)
-        if now >= self._status_due:
-            return self._status(now)
-        self.due = min(self._data_due, self._status_due)
-        if self.events:
-            self.due = min(self.due, self._events_due)
+        self.due = self._data_due
+        if now + _TAKES < self._data_due or self.frame_us < 2 * _TAKES:
+            if self.events or self.maker.journal.dropped:
+                if now >= self._events_due:
+                    return self._tell(now)
+                self.due = min(self.due, self._events_due)
+            if now >= self._status_due:
+                return self._status(now)
+            self.due = min(self.due, self._status_due)
         return None
 
     def _made(self, seq, now):
@@ -145,29 +92,38 @@ class Recorder:
             self._events_due = now + _GATHER
 
     def _data(self, now):
-        self._data_due += self.frame_us * (1 + (now - self._data_due) // self.frame_us)
         marks = []
-        ticks = -1
-        for r in self.readouts:
-            r.take(self.most)
-            r.marks(marks)
-            if r.count and ticks < 0:
-                ticks = r.ticks
         scalars = []
+        ticks = -1
+        for s in self.streams:
+            s.take(self._part)
+            s.marks(marks)
+            if s.count and ticks < 0:
+                ticks = s.ticks
         for s in self.scalars:
+            s.take(1)
             ring = s.ring
-            for i in range(ring.tail, ring.head):
-                scalars.append((s.channel, ring.ticks_at(i, s.sensor.RATE), ring.data[0][i & ring.mask]))
-        if ticks < 0 and not scalars:
-            return
-        if len(marks) > MAX_MARKS:
-            marks = _merged(marks)
-        seq = yield from self.maker.data(now if ticks < 0 else ticks, self.readouts, marks, scalars)
-        if self._made(seq, now):
-            for r in self.readouts:
-                r.stream.ring.consume(r.count)
+            for i in range(ring.tail, ring.tail + s.count):
+                scalars.append((s.channel, ring.ticks_at(i, s.sensor.RATE), ring.get(i)))
+        if ticks >= 0 or scalars:
+            if len(marks) > MAX_MARKS:
+                marks = _merged(marks)
+            try:
+                seq = yield from self.maker.data(now if ticks < 0 else ticks, self.streams, marks, scalars)
+            except ValueError:
+                # too much for one frame: two of half the length follow
+                if self._part == _PARTS:
+                    raise
+                self._part *= 2
+                return
+            if not self._made(seq, now):
+                return
             for s in self.scalars:
-                s.ring.consume(s.ring.head - s.ring.tail)
+                s.consume()
+            if self._part > 1:
+                self._part //= 2
+                return
+        self._data_due += self.frame_us * (1 + (now - self._data_due) // self.frame_us)
 
     def _status(self, now):
         self._status_due = now + self.status_us
@@ -186,28 +142,3 @@ def _merged(marks):
             mark = run[1]
         runs[channel] = (channel, mark, start, length)
     return [runs[channel] for channel in sorted(runs)]
-
-
-def describe_channels(streams, scalars):
-    # the descriptor's channels; sets each stream's first channel id
-    rows = []
-    for stream in streams + scalars:
-        sensor = stream.sensor
-        stream.channel = len(rows)
-        for name in sensor.CHANNELS:
-            mdc, unit = SIGNALS[name]
-            row = {
-                CHANNELKEY_ID: len(rows),
-                CHANNELKEY_NAME: name,
-                CHANNELKEY_UNIT: unit,
-                CHANNELKEY_PART: sensor.PART,
-                CHANNELKEY_BITS: sensor.BITS,
-                CHANNELKEY_SCALE: sensor.SCALE,
-            }
-            if mdc:
-                row[CHANNELKEY_MDC] = mdc
-            if stream in streams:
-                row[CHANNELKEY_STREAM] = stream.number
-                row[CHANNELKEY_RATE] = sensor.RATE
-            rows.append(row)
-    return rows

@@ -72,7 +72,8 @@ def _learn(journal, number, pos, header):
 
 
 def _scan(journal, number):
-    # Only the last record of a sector can be torn. One that must not be wrong is checked wherever it stands.
+    # Only the last record of a sector can be torn. One that must not be wrong is checked wherever it stands, and so is
+    # a frame whose number is not the next: one flipped bit of it would acknowledge all frames up to that number.
     slot = number % journal.sectors
     journal.end[slot] = SECTOR_SIZE
     pos = SECTOR_HEADER_SIZE
@@ -80,7 +81,7 @@ def _scan(journal, number):
     while header:
         after = pos + size_of(header[2])
         following = journal.header(number, after)
-        if following and header[0] == RECORD_FRAME and not header[1]:
+        if following and header[0] == RECORD_FRAME and not header[1] and header[3] == journal.newest + 1:
             journal.newest = header[3]
             journal.place = (number, pos)
         elif journal.intact(number, pos, header):

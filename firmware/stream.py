@@ -1,7 +1,7 @@
-# Stream: one sensor and its ring, kept alive. A missing, wrong or wedged chip becomes an event and is tried again,
-# soon at first, later less often; nothing here knows frames.
+# Stream: one sensor and its ring, kept alive and read out. A missing, wrong or wedged chip becomes an event and is tried
+# again, soon at first, later less often. Knows blocks of samples, and not the frames they go into.
 from micropython import const
-from ring import Ring
+from ring import ALL, Ring
 from sensors import SensorError
 from wire import (
     EVENT_LEAD_OFF,
@@ -21,23 +21,35 @@ from wire import (
 _SOONEST = const(500_000)  # us until a failed sensor is tried again; doubles
 _LATEST = const(60_000_000)
 _NEVER = 1 << 62
+_DELAY = const(500)  # ms a frame may come late
+_BURST = const(32)  # samples a driver wants room for
 
 
 class Stream:
-    # report(event, details, ticks) takes what happens. `up` says whether the sensor samples, `off` whether a
-    # controller stopped it.
-    def __init__(self, number, channel, sensor, capacity, report):
+    # One frame takes `most` samples, those of frame_ms and what drift adds; the ring holds them and what comes while
+    # the frame waits to be made. report(event, details, ticks) takes what happens. `up` says whether the sensor
+    # samples, `off` whether a controller stopped it; `channel` is the id of its first channel.
+    # To FrameMaker a stream is what take() took: `count` samples of `channels` channels, the newest at `ticks`.
+    def __init__(self, number, sensor, frame_ms, encoder, report):
+        numerator, denominator = sensor.RATE
+        denominator *= 1000
         self.number = number
-        self.channel = channel  # id of its first channel
+        self.channel = 0
+        self.channels = len(sensor.CHANNELS)
         self.sensor = sensor
-        self.ring = Ring(len(sensor.CHANNELS), capacity)
+        self.most = frame_ms * numerator // denominator * 17 // 16 + 1
+        self.ring = Ring(self.channels, (frame_ms + _DELAY) * numerator // denominator + _BURST)
+        self.encoder = encoder
         self.report = report
         self.up = self.off = False
         self.fault = 0
         self.due = 0
         self.overruns = self.lost = 0
+        self.count = self.ticks = 0
         self._wait = _SOONEST
         self._lead_off = False
+
+    # ------------------------------------------------------------ kept alive
 
     def switch(self, off):
         self.off = off
@@ -105,3 +117,36 @@ class Stream:
     def _lead(self, off, now):
         self._lead_off = off
         self.report(EVENT_LEAD_OFF if off else EVENT_LEAD_ON, {EVENTKEY_CHANNEL: self.channel}, now)
+
+    # ------------------------------------------------------------ read out
+
+    def take(self, part):
+        # what there is, but at most one part-th of a frame's share
+        ring = self.ring
+        self.count = n = min(ring.head - ring.tail, self.most // part)
+        if n:
+            self.ticks = ring.ticks_at(ring.tail + n - 1, self.sensor.RATE)
+
+    def block(self, channel, buf, pos):
+        ring = self.ring
+        encoder = self.encoder
+        yield ("long", 0)
+        pos = encoder.encode(ring.data[channel], ring.tail, self.count, self.sensor.BITS, buf, pos)
+        yield ("viper", encoder.steps(self.count))
+        return pos
+
+    def marks(self, rows):
+        # add (channel id, mark, start, length) of the samples taken
+        ring = self.ring
+        marks = ring.marks
+        for i in range(0, 4 * ring.runs, 4):
+            start = max(marks[i + 2] - ring.tail, 0)
+            end = min(marks[i + 2] + marks[i + 3] - ring.tail, self.count)
+            if end > start:
+                first = 0 if marks[i] == ALL else marks[i]
+                last = self.channels if marks[i] == ALL else first + 1
+                for channel in range(first, last):
+                    rows.append((self.channel + channel, marks[i + 1], start, end - start))
+
+    def consume(self):
+        self.ring.consume(self.count)

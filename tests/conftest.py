@@ -85,5 +85,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     for series, figures in fresh:
         said = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items())
         rows[series] = f"| {series} | {today} | {said} |"
-    title = "# Results of the whole series\n\nWritten by `tools/test --long`.\n"
-    path.write_text("\n".join([title, "| series | date | figures |", "|---|---|---|", *(rows[series] for series in sorted(rows))]) + "\n")
+    head = ["# Results of the whole series", "", "Written by `tools/test --long`.", ""]
+    head += ["| series | date | figures |", "|---|---|---|"]
+    path.write_text("\n".join([*head, *(rows[series] for series in sorted(rows)), ""]))

@@ -334,7 +334,7 @@ LiftBody = c.Bitwise(  # parse(body, bits=BITS of the channel)
         "sum" / c.BitsInteger(LIFT_SUM_BITS),
         "kernels" / c.Array(c.this.levels, c.BitsInteger(LIFT_KERNEL_BITS)),
         "first" / c.BitsInteger(c.this._params.bits - c.this.shift, signed=True),
-        "planes" / c.GreedyRange(c.Bit),  # unary plane, remainder plane, fill: how long each is follows from reading them
+        "planes" / c.GreedyRange(c.Bit),  # unary plane, remainder plane, fill; reading tells their lengths
     )
 )
 

@@ -45,8 +45,8 @@ def record(board: VirtualBoard, registry: Registry, capture: Path, console: Cons
     give_up = time.monotonic() + PATIENCE
     with (
         Client(
-            board.url, registry=registry, state=board.folder / "state.db", auto_acknowledge=False, set_time=False, settle=0.0,
-            on_event=count,
+            board.url, registry=registry, state=board.folder / "state.db", auto_acknowledge=False, set_time=False,
+            settle=0.0, on_event=count,
         ) as client,
         Writer(capture) as writer,
         Progress(console=console, transient=True) as progress,

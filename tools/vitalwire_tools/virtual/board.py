@@ -1,4 +1,4 @@
-"""A virtual board in a process of its own, started, cut, reset and ended from Python: for tests, benchmarks, the demo."""
+"""A virtual board in a process of its own, to start, cut, reset and end from Python: tests, benchmarks, the demo."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ def compare(signals: Iterable[Mapping[str, Signal]], played: Mapping[str, NDArra
     """Compare the signals of one boot's frames, in order, with the log of `Hardware.save`.
 
     A boot's samples begin where the board last emptied that chip's FIFO; the log names these places (of what has no
-    FIFO and few samples, any is one) and the one that fits best is taken. Samples the device marked as not measured count as decoded,
-    not as valid.
+    FIFO and few samples, any is one) and the one that fits best is taken. Samples the device marked as not measured
+    count as decoded, not as valid.
     """
     decoded: dict[str, list[Signal]] = {}
     for frame in signals:
