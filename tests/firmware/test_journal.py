@@ -106,6 +106,28 @@ put(bool(boot(path, 8, model, None, False).dropped))
     assert device(body) == "1 6 True True 7 6\nTrue True\nTrue\nTrue\nFalse\nFalse\n"
 
 
+def test_an_acknowledgement_in_the_middle_of_a_drop_holds(device: Device) -> None:
+    """While a full journal gives a sector up, slice by slice, an acknowledgement of everything is not undone."""
+    body = """
+for after in range(8):
+    blank(path, 8)
+    model = Model(0); random = Random(1)
+    journal = boot(path, 8, model, None, False)
+    while not journal.lost:
+        newest = journal.newest
+        slices = 0
+        for _ in journal.append(frame(random, journal, 500), 1):
+            slices += journal.lost > 0
+            if slices == after + 1:
+                journal.acknowledge(1, newest)
+    put(newest, journal.acked, journal.next_unacked(0) == journal.newest == newest + 1)
+"""
+    lines = device(body).splitlines()
+    assert len(set(lines)) == 1
+    newest, acked, rest = lines[0].split()
+    assert (newest, rest) == (acked, "True")
+
+
 def test_an_undeclared_drop_outlives_its_sector(device: Device) -> None:
     """While nobody declares it, a drop is carried along as the ring turns."""
     body = """
