@@ -106,7 +106,7 @@ class Readout:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame, parsed: `raw` is the whole message, `digest` its SHA-256; fields that are not of its kind are empty."""
+    """One frame, parsed: `raw` is the whole message, `digest` its SHA-256; what is not of its kind is empty."""
 
     raw: bytes = field(repr=False)
     digest: bytes
