@@ -1,0 +1,219 @@
+"""Whole captures as their devices made them: verified frames in the order of their numbers, with samples and times.
+
+Reads a capture twice: once for where its frames stand (32 bytes of memory a frame), once in order, so that frames that
+came late or twice stand where they belong. Every signature is verified; writes nothing and remembers nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from vitalwire.capture import Damage, Record, parts, read
+from vitalwire.capture.scan import peek
+from vitalwire.client import VerifiedFrame
+from vitalwire.clock import DeviceClock, Pending
+from vitalwire.errors import ForeignError, InputError, TransportError, UsageError
+from vitalwire.frame import parse, readouts
+from vitalwire.frame.scan import scan
+from vitalwire.registry import Device, Registry
+from vitalwire.session import Outcome, Session, Verified
+from vitalwire.signals import decode_many
+from vitalwire.verdict import Verifier
+from vitalwire_protocol.spec import Kind
+
+HELD = 32  # frames that wait, at most, until the clocks of their chips are known well
+TOGETHER = 64  # frames decoded in one pass
+WATCHED = 256  # frames between two words on how far it is
+MAX_DESCRIPTORS = 4096
+
+
+def files(path: str | Path) -> list[Path]:
+    """Return the files of a capture, all of them if it was rotated. Raises TransportError if there is none."""
+    found = parts(path)
+    if not found:
+        raise TransportError(f"cannot read {path}: no such file")
+    return found
+
+
+class Reader:
+    """One capture; `total` frames stand in it, `damage` is what is no frame, `verdict` is on all that is there.
+
+    `read` counts the frames that `frames` has looked at so far.
+    """
+
+    def __init__(self, path: str | Path, registry: Registry, watch: Callable[[int], None] | None = None) -> None:
+        """Find the frames and judge them all; `watch` hears now and then how many bytes were read.
+
+        Raises CaptureError or TransportError if there is no capture to read.
+        """
+        self.files = files(path)
+        self.damage: list[Damage] = []
+        self.read = 0
+        self._now_us = time.time_ns() // 1000  # stands in where nobody noted when a frame arrived
+        self._registry = registry
+        self._thumbprints: dict[bytes, None] = {}
+        descriptors: set[bytes] = set()
+        numbers, places, notes = array("q"), array("q"), array("q")
+        which = array("H")
+        verifier = Verifier(registry)
+        before = 0
+        for number, file in enumerate(self.files):
+            for item in read(file):
+                if isinstance(item, Damage):
+                    self.damage.append(item)
+                    continue
+                verifier.feed(item.raw, item.received_us)
+                if watch is not None and len(numbers) % WATCHED == 0:
+                    watch(before + item.offset)
+                numbers.append(self._look(item.raw, descriptors))
+                places.append(item.offset)
+                notes.append(-1 if item.received_us is None else item.received_us)
+                which.append(number)
+            before += file.stat().st_size
+        self.verdict = verifier.result()
+        self.total = len(numbers)
+        self._places, self._notes, self._which = (np.frombuffer(each, each.typecode) for each in (places, notes, which))
+        self._order = np.argsort(np.frombuffer(numbers, "q"), kind="stable")
+
+    def _look(self, raw: bytes, descriptors: set[bytes]) -> int:
+        scanned = scan(raw)
+        if scanned is not None:
+            return scanned[0]
+        head = peek(raw)
+        if head is None:
+            return 0
+        if head.kind == Kind.DESCRIPTOR and len(descriptors) < MAX_DESCRIPTORS:
+            digest = hashlib.sha256(raw).digest()
+            if digest not in descriptors:
+                descriptors.add(digest)
+                try:
+                    body = parse(raw).body
+                except InputError:
+                    body = None
+                if body is not None:
+                    self._thumbprints[body.thumbprint] = None
+        return head.seq
+
+    @property
+    def devices(self) -> list[Device]:
+        """The devices of which frames are verified."""
+        found = (self._registry.get(each.device) for each in self.verdict.devices if each.verified)
+        return [device for device in found if device is not None]
+
+    def device(self, name: str | None = None) -> Device:
+        """Return the one device to read: the only one there is, or that of this name or thumbprint.
+
+        Raises UsageError where that is none or not clear.
+        """
+        found = self.devices
+        if name is not None:
+            wanted = self._registry.find(name)
+            if wanted in found:
+                return wanted
+            raise UsageError(f"the capture holds nothing of {name}")
+        if not found:
+            raise ForeignError("the capture holds nothing that an enrolled device signed", advice=self.advice())
+        if len(found) > 1:
+            names = ", ".join(device.name for device in found)
+            raise UsageError(f"the capture holds {len(found)} devices: {names}", advice="choose one with --device")
+        return found[0]
+
+    def advice(self) -> str:
+        """Return what to do about devices that the capture names and the registry does not know."""
+        unknown = [each for each in self._thumbprints if self._registry.get(each) is None]
+        if not unknown:
+            return ""
+        return f"if it is of your device, compare the fingerprint, then `vitalwire device enrol {unknown[0].hex()}`"
+
+    def frames(
+        self, device: bytes | None = None, tell: Callable[[Outcome], None] | None = None
+    ) -> Iterator[VerifiedFrame]:
+        """Yield the verified frames, only those of `device` if given; `tell` hears of everything else.
+
+        Signals are decoded already; asking for those of a frame that does not decode raises its error.
+        """
+        clocks: dict[bytes, DeviceClock] = {}
+        held: deque[tuple[Verified, Pending]] = deque()
+        done: list[VerifiedFrame] = []
+        for outcome in self._outcomes():
+            if not isinstance(outcome, Verified):
+                if tell is not None:
+                    tell(outcome)
+                continue
+            if device not in (None, outcome.device):
+                continue
+            held.append((outcome, self._observe(outcome, clocks.setdefault(outcome.device, DeviceClock()))))
+            while held and (len(held) > HELD or held[0][1].settled):
+                done.append(self._timed(*held.popleft()))
+            if len(done) >= TOGETHER:
+                yield from _decoded(done)
+                done = []
+        yield from _decoded(done + [self._timed(*each) for each in held])
+
+    def _outcomes(self) -> Iterator[Outcome]:
+        session = Session(self._registry)
+        kept: list[Outcome] = []
+        for raw, received_us in self._sorted():
+            self.read += 1
+            for outcome in session.receive(raw, received_us):
+                yield outcome
+                kept.append(outcome)
+            if len(kept) >= TOGETHER:
+                session.durable(kept)  # nobody is told: the session only forgets what it waited for
+                for each in {outcome.device for outcome in kept if isinstance(outcome, Verified)}:
+                    session.acknowledgements(each)
+                kept = []
+        yield from session.flush()
+
+    def _sorted(self) -> Iterator[tuple[bytes, int]]:
+        """Yield the frames by number, each stretch that already stands in order by one reading."""
+        order, places, which = self._order, self._places, self._which
+        if not len(order):
+            return
+        breaks = np.flatnonzero(np.diff(order) != 1) + 1
+        for start, stop in pairwise([0, *breaks.tolist(), len(order)]):
+            first, last = int(order[start]), int(order[stop - 1])
+            while first <= last:
+                here = which[first]
+                end = min(last, int(np.searchsorted(which, here, "right")) - 1)
+                records = read(self.files[here], int(places[first]), int(places[end]) + 1)
+                for number, item in zip(range(first, end + 1), _frames_only(records), strict=False):
+                    arrived_us = int(self._notes[number])
+                    yield item.raw, self._now_us if arrived_us < 0 else arrived_us
+                first = end + 1
+
+    def _observe(self, verified: Verified, clock: DeviceClock) -> Pending:
+        frame, descriptor = verified.frame, verified.descriptor
+        try:
+            delivered = readouts(frame, descriptor)
+        except InputError:
+            delivered = ()
+        arrived_us = None if verified.received_us == self._now_us else verified.received_us
+        return clock.observe(frame, descriptor, delivered, arrived_us)
+
+    def _timed(self, verified: Verified, pending: Pending) -> VerifiedFrame:
+        frame, times = verified.frame, pending.times()
+        time, uncertainty = pending.clock.utc(frame.boot, frame.ticks)
+        uncertainty = max((found.uncertainty for found in times.values()), default=uncertainty)
+        device = self._registry.get(verified.device)
+        return VerifiedFrame(verified, device.name if device else "", time, uncertainty, times)
+
+
+def _frames_only(items: Iterable[Record | Damage]) -> Iterator[Record]:
+    return (item for item in items if isinstance(item, Record))
+
+
+def _decoded(frames: list[VerifiedFrame]) -> Iterator[VerifiedFrame]:
+    signals = decode_many((frame.frame, frame.descriptor) for frame in frames)
+    for frame, found in zip(frames, signals, strict=True):
+        if not isinstance(found, InputError):
+            frame.take(found)
+        yield frame
