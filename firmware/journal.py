@@ -104,19 +104,23 @@ class Journal(Records):
             else:
                 high = middle - 1
         while low <= self.head:
-            # a number that cannot stand in this sector is a damaged one
-            last = self.newest if low == self.head else self.first[(low + 1) % self.sectors] - 1
+            last = self._last(low)
             pos = SECTOR_HEADER_SIZE
             while True:
                 header = self.header(low, pos)
                 if header is None:
                     break
+                # a number that cannot stand here is a damaged one
                 if seq <= header[3] <= last and (header[0] == RECORD_FRAME or header[0] == RECORD_DESCRIPTOR):
                     self.place = (low, pos)
                     return header[3]
                 pos += size_of(header[2])
             low += 1
         return 0
+
+    def _last(self, number):
+        # no frame in this sector is newer
+        return self.newest if number == self.head else self.first[(number + 1) % self.sectors] - 1
 
     def _unacked(self, after):
         seq = max(after, self.acked) + 1
@@ -280,7 +284,7 @@ class Journal(Records):
             if self.stop:
                 raise OSError(_ENOSPC)
             yield from self._give_up(oldest)
-            declare = True
+            declare = self.dropped
         self.first[number % n] = self.newest + 1
         self.start(number, self.boot, self.acked)
         if declare:
@@ -300,25 +304,31 @@ class Journal(Records):
         yield ("bytecode", 50)
 
     def _give_up(self, oldest):
-        # the oldest unacknowledged frame and all behind it in its sector
+        # The oldest unacknowledged frame and all behind it in its sector. Damaged ones at either end are not declared:
+        # what would prove it is gone.
         self.find(oldest)
         number, pos = self.place
-        prev = prev_of(self.body(number, pos, _BEGIN))
+        prev = None
         yield ("bytecode", 500)
         while True:
             header = self.header(number, pos)
             if header is None:
                 break
             if header[0] == RECORD_FRAME or header[0] == RECORD_DESCRIPTOR:
-                last = header[3]
-                at = pos
                 self.lost += 1
+                if self.intact(number, pos, header):
+                    last = header[3]
+                    at = pos
+                    if not prev:
+                        oldest = last
+                        prev = prev_of(self.body(number, pos, _BEGIN))
             pos += size_of(header[2])
-            yield ("bytecode", 50)
-        if self.dropped:
-            oldest, _, prev, _ = self.dropped
-        self.dropped = (oldest, last, prev, self.digest(number, at))
-        self.acked = max(self.acked, last)
+            yield ("bytecode", 200)
+        if prev:
+            if self.dropped:
+                oldest, _, prev, _ = self.dropped
+            self.dropped = (oldest, last, prev, self.digest(number, at))
+        self.acked = max(self.acked, self._last(number))
         self.settle()
         yield ("sha", SECTOR_SIZE >> 6)
 
@@ -346,6 +356,6 @@ class Journal(Records):
             yield from self.copy(RECORD_COPY, seq, old, pos, header[2])
         else:
             self.due = False
-        if self.current[0] == seq:
+        if self.current and self.current[0] == seq:
             self.current = pin
         self.oldest = pin
