@@ -3,6 +3,7 @@
 from records import parse_sector, size_of
 from wire import (
     ACK_BODY_SIZE,
+    DROP_BODY_SIZE,
     RECORD_ACK,
     RECORD_COPY,
     RECORD_DESCRIPTOR,
@@ -12,10 +13,13 @@ from wire import (
     RECORDFLAG_DECLARES,
     SECTOR_HEADER_SIZE,
     SECTOR_SIZE,
+    STATE_BODY_SIZE,
     unpack_ack_body,
     unpack_drop_body,
     unpack_state_body,
 )
+
+_BODIES = {RECORD_STATE: STATE_BODY_SIZE, RECORD_DROP: DROP_BODY_SIZE}
 
 
 def _sector(journal, slot):
@@ -57,6 +61,8 @@ def _learn(journal, number, pos, header):
             journal.oldest = pin
     elif type != RECORD_FRAME:
         body = journal.body(number, pos, length)
+        if length < _BODIES.get(type, 0):
+            return
         if type == RECORD_STATE:
             journal.boot, journal.prev = unpack_state_body(body, 0)
             journal.next = seq
@@ -65,7 +71,7 @@ def _learn(journal, number, pos, header):
             journal.dropped = unpack_drop_body(body, 0)
             journal.drop_in = number
         elif type == RECORD_ACK:
-            for i in range(0, length, ACK_BODY_SIZE):
+            for i in range(0, len(body) - ACK_BODY_SIZE + 1, ACK_BODY_SIZE):
                 first, last = unpack_ack_body(body, i)
                 if first <= last:
                     journal.cover(first, last)
