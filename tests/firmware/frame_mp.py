@@ -26,6 +26,9 @@ class Stream:
         self.ticks = ticks
         self.length = length
 
+    def consume(self):
+        """Let go of the samples."""
+
     def block(self, channel, buf, pos):
         """Write a block of the bytes 1, 2, 3, ... in coding `channel`."""
         yield ("viper", 1)
