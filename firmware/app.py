@@ -3,23 +3,9 @@
 import gc
 
 from clock import Clock
-from codec import Encoder
-from control import Control
-from frame import FrameMaker
-from identity import cose_key, thumbprint
-from journal import Journal
-from link import Link
 from micropython import const
-from p256 import Signer
-from recorder import Recorder, describe_channels
-from sensors import make
-from sensors.battery import Battery
-from stream import Stream
 from wire import (
     CAUSE_COMMAND,
-    COMMAND_REBOOT,
-    COMMAND_START,
-    COMMAND_STOP,
     COUNTER_BAD_PACKETS,
     COUNTER_BATTERY_MV,
     COUNTER_BUSY_PERMILLE,
@@ -45,95 +31,34 @@ from wire import (
     EVENTKEY_MILLIVOLT,
     EVENTKEY_UTC,
     EVENTKEY_UTC_ACCURACY,
-    KEY_BOARD,
-    KEY_CHANNELS,
-    KEY_DEVICE,
-    KEY_FIRMWARE,
-    KEY_POLICY,
-    KEY_PUBLIC_KEY,
-    KEY_VERSION,
-    NONCE_SIZE,
-    POLICY_SIGN,
-    VERSION,
 )
 
 _TURN = const(40)  # about what one turn costs besides its slice, in loop iterations
 _COLLECT = const(8192)  # bytes of free heap below which garbage is collected before a frame is begun
 
 
-class Refused(Exception):
-    # this board cannot record: the text says what is missing
-    pass
-
-
 class App:
-    def __init__(self, hal, board, config):
+    # streams and scalars: the sensors, see recorder.py. boot.py puts in `control`, `link` and `recorder`.
+    def __init__(self, hal, journal, empty):
         self.hal = hal
-        self.board = board
-        if config.key is None:
-            raise Refused("no key: provision this board")
-        self.journal = journal = Journal(hal.partition("journal"), config.when_full == "stop")
-        mounted = journal.mount()
-        if not mounted and config.counted:
-            raise Refused("counters lost: provision a new key")
-        boot = journal.begin()
-        config.count()
-        key = cose_key(config.key)
-        print_ = thumbprint(key)
-        firmware = "vitalwire " + board.VERSION
-        self.clock = Clock(hal.ticks, self._time_set)
-        actions = {COMMAND_START: self._start, COMMAND_STOP: self._stop, COMMAND_REBOOT: self._reboot}
-        texts = (firmware, board.NAME, config.device)
-        self.control = Control(
-            print_, texts, config.secret, boot, hal.random(NONCE_SIZE), self.clock, journal, actions
-        )
-        self.link = Link(hal.stream, journal, self.control, window=config.window, repl=config.repl)
-        seconds = config.frame_ms // 1000 + 2
+        self.journal = journal
+        self.empty = empty  # mV of an empty battery
+        self.clock = Clock(hal.ticks, self.time_set)
         self.streams = []
-        for row in board.SENSORS:
-            self._add(self.streams, make(hal, row), seconds)
         self.scalars = []
-        if board.BATTERY:
-            pin, numerator, denominator, self.empty, _ = board.BATTERY
-            self._add(self.scalars, Battery(hal.adc(pin), numerator, denominator), seconds)
-        contents = {
-            KEY_VERSION: VERSION,
-            KEY_DEVICE: config.device,
-            KEY_PUBLIC_KEY: key,
-            KEY_BOARD: board.NAME,
-            KEY_FIRMWARE: firmware,
-            KEY_POLICY: POLICY_SIGN,
-            KEY_CHANNELS: describe_channels(self.streams, self.scalars),
-        }
-        most = max([s.ring.mask + 1 for s in self.streams])
-        signer = Signer(config.key, hal.random if config.hedge else None)
-        maker = FrameMaker(journal, signer, self.clock.utc)
-        self.recorder = Recorder(
-            maker, self.control, self.streams, self.scalars, Encoder(most), config, most, self._counters
-        )
-        self.recorder.begin(hal.ticks(), hal.reset_cause(), contents)
-        self.job = None
-        self.rebooting = False
-        self.low_battery = False
+        self.control = self.link = self.recorder = self.job = None
+        self.rebooting = self.low_battery = False
         self.busy = 0
         self.heap_low = gc.mem_free()
-
-    def _add(self, streams, sensor, seconds):
-        numerator, denominator = sensor.RATE
-        capacity = 16
-        while capacity * denominator < seconds * numerator:
-            capacity *= 2
-        streams.append(Stream(len(streams), 0, sensor, capacity, self._report))
 
     # ------------------------------------------------------------ the loop
 
     def run(self):
-        # until somebody is to have the REPL; who asked for it over the link has its answer first
+        # until somebody is to have the REPL
         hal = self.hal
-        link = self.link
         hal.stream.open()
         try:
-            while not link.repl_requested or (link.linked(hal.wall()) and not link.idle()):
+            while not self.link.repl_requested:
                 self.turn()
         finally:
             hal.stream.close()
@@ -195,18 +120,18 @@ class App:
 
     # ------------------------------------------------------------ what happens
 
-    def _report(self, code, details, ticks):
+    def report(self, code, details, ticks):
         self.recorder.report(code, details, ticks)
 
-    def _time_set(self, utc, accuracy):
-        self._report(EVENT_TIME_SET, {EVENTKEY_UTC: utc, EVENTKEY_UTC_ACCURACY: accuracy}, self.hal.ticks())
+    def time_set(self, utc, accuracy):
+        self.report(EVENT_TIME_SET, {EVENTKEY_UTC: utc, EVENTKEY_UTC_ACCURACY: accuracy}, self.hal.ticks())
 
     def _switch(self, ids, off, event):
         # whole streams only: their channels share a FIFO
         wanted = set(ids)
         chosen = []
         for stream in self.streams:
-            own = set(range(stream.channel, stream.channel + len(stream.sensor.CHANNELS)))
+            own = set(range(stream.channel, stream.channel + stream.channels))
             if own & wanted:
                 if own - wanted:
                     return False
@@ -218,20 +143,20 @@ class App:
         for stream in chosen:
             if stream.off != off:
                 stream.switch(off)
-                for channel in range(len(stream.sensor.CHANNELS)):
-                    self._report(event, {EVENTKEY_CHANNEL: stream.channel + channel}, now)
+                for channel in range(stream.channels):
+                    self.report(event, {EVENTKEY_CHANNEL: stream.channel + channel}, now)
         return True
 
-    def _start(self, ids):
+    def start(self, ids):
         return self._switch(ids, False, EVENT_CHANNEL_STARTED)
 
-    def _stop(self, ids):
+    def stop(self, ids):
         return self._switch(ids, True, EVENT_CHANNEL_STOPPED)
 
-    def _reboot(self, _):
+    def reboot(self, _):
         self.rebooting = True
 
-    def _counters(self, now):
+    def counters(self, now):
         journal = self.journal
         link = self.link
         counters = {
@@ -258,5 +183,5 @@ class App:
             if self.low_battery != (0 < millivolt < self.empty):
                 self.low_battery = not self.low_battery
                 if self.low_battery:
-                    self._report(EVENT_LOW_BATTERY, {EVENTKEY_MILLIVOLT: millivolt}, now)
+                    self.report(EVENT_LOW_BATTERY, {EVENTKEY_MILLIVOLT: millivolt}, now)
         return counters

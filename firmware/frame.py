@@ -59,15 +59,15 @@ def prev_of(frame):
 
 class FrameMaker:
     # signer.sign(digest) is a generator of multiplications done that returns the signature; utc(ticks) is
-    # (utc, accuracy) or None. `frame` is the last one made, until the next is begun.
-    def __init__(self, journal, signer, utc):
+    # (utc, accuracy) or None; no frame is longer than `size`. `frame` is the last one made, until the next is begun.
+    def __init__(self, journal, signer, utc, size=MAX_KEPT):
         self.journal = journal
         self.signer = signer
         self.utc = utc
         self.descriptor = None  # its digest, once describe() has returned
         self.frame = None
-        self._all = memoryview(bytearray(MAX_KEPT))
-        self._room = self._all[: MAX_KEPT - TAIL]
+        self._all = memoryview(bytearray(size))
+        self._room = self._all[: size - TAIL]
         self._busy = False
 
     # ------------------------------------------------------------ the four kinds
@@ -102,7 +102,8 @@ class FrameMaker:
     def data(self, ticks, readouts, marks=(), scalars=()):
         # readouts: for each stream of the descriptor an object with count, ticks, channels and
         # block(channel, buf, pos), a generator of slices that writes a block and returns the position behind it.
-        # marks: (channel, mark, start, length). scalars: (channel, ticks, counts).
+        # marks: (channel, mark, start, length). scalars: (channel, ticks, counts). Once it is sure that there will be
+        # a frame, consume() tells each of the readouts.
         # ticks: those of the first readout that has samples.
         if len(marks) > MAX_MARKS or len(scalars) > MAX_SCALARS:
             raise ValueError("items")
@@ -232,6 +233,9 @@ class FrameMaker:
             self._busy = False
             return 0
         # from here on the number counts as used: a second frame with it must never be signed
+        if kind == KIND_DATA:
+            for readout in content[1]:
+                readout.consume()
         yield ("bytecode", 250)
         digest = sign1_digest(buf, end, AAD_FRAME)
         yield ("sha", end >> 6)

@@ -16,7 +16,9 @@ from frame import prev_of
 from micropython import const
 from records import MAX_KEPT, Records, size_of
 from wire import (
+    ACK_BODY,
     ACK_BODY_SIZE,
+    DROP_BODY,
     DROP_BODY_SIZE,
     MAX_RANGES,
     MAX_SEQ,
@@ -31,10 +33,9 @@ from wire import (
     RECORDFLAG_DECLARES,
     SECTOR_HEADER_SIZE,
     SECTOR_SIZE,
+    STATE_BODY,
     STATE_BODY_SIZE,
-    pack_ack_body,
-    pack_drop_body,
-    pack_state_body,
+    pack,
 )
 
 _BATCH = const(32)  # newly acknowledged frames worth a record
@@ -229,10 +230,10 @@ class Journal(Records):
         if self.pos + size_of(n) > SECTOR_SIZE:
             return
         pos = RECORD_HEADER_SIZE
-        pack_ack_body(self.tmp, pos, 1, self.acked)
+        pack(ACK_BODY, self.tmp, pos, 1, self.acked)
         for i in range(0, len(ranges), 2):
             pos += ACK_BODY_SIZE
-            pack_ack_body(self.tmp, pos, ranges[i], ranges[i + 1])
+            pack(ACK_BODY, self.tmp, pos, ranges[i], ranges[i + 1])
         self.small(RECORD_ACK, 0, n)
         self._fresh = 0
 
@@ -265,7 +266,7 @@ class Journal(Records):
         yield ("bytecode", 300)
 
     def _state(self):
-        pack_state_body(self.tmp, RECORD_HEADER_SIZE, self.boot, self.prev)
+        pack(STATE_BODY, self.tmp, RECORD_HEADER_SIZE, self.boot, self.prev)
         self.small(RECORD_STATE, self.next, STATE_BODY_SIZE)
 
     def _open(self):
@@ -288,7 +289,7 @@ class Journal(Records):
         self.first[number % n] = self.newest + 1
         self.start(number, self.boot, self.acked)
         if declare:
-            pack_drop_body(self.tmp, RECORD_HEADER_SIZE, *self.dropped)
+            pack(DROP_BODY, self.tmp, RECORD_HEADER_SIZE, *self.dropped)
             self.small(RECORD_DROP, 0, DROP_BODY_SIZE)
             self.drop_in = number
         yield ("bytecode", 600)

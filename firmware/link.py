@@ -4,6 +4,7 @@ from micropython import const
 from packet import Receiver, encode, gap, room
 from window import Window
 from wire import (
+    LOG_HEADER,
     LOG_HEADER_SIZE,
     LOGLEVEL_INFO,
     MAX_COMMAND,
@@ -13,7 +14,7 @@ from wire import (
     PACKETTYPE_FRAME,
     PACKETTYPE_LOG,
     PACKETTYPE_REPLY,
-    pack_log_header,
+    pack,
 )
 
 _LINKED = const(10_000_000)  # us since the last valid packet for which somebody counts as reading
@@ -96,7 +97,7 @@ class Link:
             n = MAX_LOG
             while data[n] & 0xC0 == 0x80:
                 n -= 1
-        pack_log_header(self._line, 0, level)
+        pack(LOG_HEADER, self._line, 0, level)
         self._line[LOG_HEADER_SIZE : LOG_HEADER_SIZE + n] = data[:n]
         self._line_size = LOG_HEADER_SIZE + n
 

@@ -6,15 +6,15 @@ if sys.platform == "esp32":
     import hal.esp32 as hal
 else:
     import hal.virtual as hal
-import board
-from app import App, Refused
-from config import Config
+import boot
 from wire import CAUSE_FAULT
 
 try:
-    App(hal, board, Config(hal.files())).run()
-except Refused as e:
-    print("vitalwire:", e)
+    app = boot.build(hal)
+    boot.forget()
+    del boot
+    if app:
+        app.run()
 except Exception as e:
     # a bug of ours must not end the recording: say it to whoever listens, and start over
     sys.print_exception(e)

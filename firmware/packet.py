@@ -2,17 +2,11 @@
 # Bytes in, bytes out, in buffers of the caller; nothing here knows what a body says.
 from array import array
 from binascii import crc32
+from struct import unpack_from
 
 import micropython
 from micropython import const
-from wire import (
-    PACKET_HEADER_SIZE,
-    PACKET_TRAILER_SIZE,
-    pack_packet_header,
-    pack_packet_trailer,
-    unpack_packet_header,
-    unpack_packet_trailer,
-)
+from wire import PACKET_HEADER, PACKET_HEADER_SIZE, PACKET_TRAILER, PACKET_TRAILER_SIZE, pack
 
 _RUN = const(254)  # bytes that one code byte can stand in front of
 _OVERHEAD = PACKET_HEADER_SIZE + PACKET_TRAILER_SIZE
@@ -64,8 +58,8 @@ def _stuff(buf: ptr8, start: int, end: int) -> int:
 def encode(buf, body, n, type, id):
     # buf[body:body+n] becomes a packet at buf[0:], delimiters included; returns its length. body is at least gap(n).
     start = body - PACKET_HEADER_SIZE
-    pack_packet_header(buf, start, type, id)
-    pack_packet_trailer(buf, body + n, crc32(memoryview(buf)[start : body + n]))
+    pack(PACKET_HEADER, buf, start, type, id)
+    pack(PACKET_TRAILER, buf, body + n, crc32(memoryview(buf)[start : body + n]))
     return _stuff(buf, start, body + n + PACKET_TRAILER_SIZE)
 
 
@@ -156,8 +150,8 @@ class Receiver:
             self.fault = "truncated"
         else:
             end = n - PACKET_TRAILER_SIZE
-            if unpack_packet_trailer(buf, end)[0] == crc32(buf[:end]):
-                self.type, self.id = unpack_packet_header(buf, 0)
+            if unpack_from(PACKET_TRAILER, buf, end)[0] == crc32(buf[:end]):
+                self.type, self.id = unpack_from(PACKET_HEADER, buf, 0)
                 self.body = buf[PACKET_HEADER_SIZE:end]
                 self.good += 1
                 return

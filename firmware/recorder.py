@@ -104,13 +104,13 @@ class Recorder:
             s.take(1)
             ring = s.ring
             for i in range(ring.tail, ring.tail + s.count):
-                scalars.append((s.channel, ring.ticks_at(i, s.sensor.RATE), ring.get(i)))
+                scalars.append((s.channel, ring.ticks_at(i, s.sensor.RATE), ring.data[0][ring.place(i)]))
         if ticks >= 0 or scalars:
             if len(marks) > MAX_MARKS:
                 marks = _merged(marks)
             try:
                 seq = yield from self.maker.data(now if ticks < 0 else ticks, self.streams, marks, scalars)
-            except ValueError:
+            except (ValueError, IndexError):
                 # too much for one frame: two of half the length follow
                 if self._part == _PARTS:
                     raise

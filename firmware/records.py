@@ -4,6 +4,7 @@
 from array import array
 from binascii import crc32
 from hashlib import sha256
+from struct import unpack_from
 
 from micropython import const
 from wire import (
@@ -12,14 +13,13 @@ from wire import (
     PREV_SIZE,
     RECORD_ALIGN,
     RECORD_ERASED,
+    RECORD_HEADER,
     RECORD_HEADER_SIZE,
+    SECTOR_HEADER,
     SECTOR_HEADER_SIZE,
     SECTOR_SIZE,
     STATE_BODY_SIZE,
-    pack_record_header,
-    pack_sector_header,
-    unpack_record_header,
-    unpack_sector_header,
+    pack,
 )
 
 _TMP = const(256)
@@ -44,7 +44,7 @@ def parse_sector(buf):
     # (number, boot, acked)
     if len(buf) < SECTOR_HEADER_SIZE:
         raise ValueError("truncated")
-    magic, number, boot, acked, crc = unpack_sector_header(buf, 0)
+    magic, number, boot, acked, crc = unpack_from(SECTOR_HEADER, buf, 0)
     if magic != JOURNAL_MAGIC:
         raise ValueError("magic")
     if crc != crc32(memoryview(buf)[:SECTOR_CHECKED]):
@@ -56,7 +56,7 @@ def parse_record(buf):
     # (type, flags, seq, body)
     if len(buf) < RECORD_HEADER_SIZE:
         raise ValueError("truncated")
-    type, flags, length, seq, crc = unpack_record_header(buf, 0)
+    type, flags, length, seq, crc = unpack_from(RECORD_HEADER, buf, 0)
     buf = memoryview(buf)
     body = buf[RECORD_HEADER_SIZE : RECORD_HEADER_SIZE + length]
     if len(body) != length:
@@ -92,7 +92,7 @@ class Records:
         end = self.end[number % self.sectors]
         if pos + RECORD_HEADER_SIZE > end:
             return None
-        header = unpack_record_header(self.part(number, pos, RECORD_HEADER_SIZE), 0)
+        header = unpack_from(RECORD_HEADER, self.part(number, pos, RECORD_HEADER_SIZE), 0)
         if header[0] == RECORD_ERASED or pos + RECORD_HEADER_SIZE + header[2] > end:
             return None
         return header
@@ -153,8 +153,8 @@ class Records:
     def start(self, number, boot, acked):
         # open an erased sector
         tmp = self.tmp
-        pack_sector_header(tmp, 0, JOURNAL_MAGIC, number, boot, acked, 0)
-        pack_sector_header(tmp, 0, JOURNAL_MAGIC, number, boot, acked, crc32(tmp[:SECTOR_CHECKED]))
+        pack(SECTOR_HEADER, tmp, 0, JOURNAL_MAGIC, number, boot, acked, 0)
+        pack(SECTOR_HEADER, tmp, 0, JOURNAL_MAGIC, number, boot, acked, crc32(tmp[:SECTOR_CHECKED]))
         self.head = number
         self._write(tmp[:SECTOR_HEADER_SIZE], 0)
         self._close(SECTOR_HEADER_SIZE)
@@ -162,9 +162,9 @@ class Records:
     def small(self, type, seq, n):
         # a record whose n bytes stand in tmp behind the place of the header, in one go
         tmp = self.tmp[: RECORD_HEADER_SIZE + n]
-        pack_record_header(tmp, 0, type, 0, n, seq, 0)
+        pack(RECORD_HEADER, tmp, 0, type, 0, n, seq, 0)
         crc = crc32(tmp[RECORD_HEADER_SIZE:], crc32(tmp[:RECORD_CHECKED]))
-        pack_record_header(tmp, 0, type, 0, n, seq, crc)
+        pack(RECORD_HEADER, tmp, 0, type, 0, n, seq, crc)
         self._write(tmp, self.pos)
         self._close(self.pos + size_of(n))
 
@@ -172,8 +172,8 @@ class Records:
         # a record in slices
         n = len(body)
         tmp = self.tmp[:RECORD_HEADER_SIZE]
-        pack_record_header(tmp, 0, type, flags, n, seq, 0)
-        pack_record_header(tmp, 0, type, flags, n, seq, crc32(body, crc32(tmp[:RECORD_CHECKED])))
+        pack(RECORD_HEADER, tmp, 0, type, flags, n, seq, 0)
+        pack(RECORD_HEADER, tmp, 0, type, flags, n, seq, crc32(body, crc32(tmp[:RECORD_CHECKED])))
         pos = self.pos
         self._write(tmp, pos)
         pos += RECORD_HEADER_SIZE
@@ -186,10 +186,10 @@ class Records:
     def copy(self, type, seq, number, pos, n):
         # a record with the n bytes that stand in the one at pos, in slices
         tmp = self.tmp[:RECORD_HEADER_SIZE]
-        pack_record_header(tmp, 0, type, 0, n, seq, 0)
+        pack(RECORD_HEADER, tmp, 0, type, 0, n, seq, 0)
         pos += RECORD_HEADER_SIZE
         crc = self.crc32(number, pos, n, crc32(tmp[:RECORD_CHECKED]))
-        pack_record_header(tmp, 0, type, 0, n, seq, crc)
+        pack(RECORD_HEADER, tmp, 0, type, 0, n, seq, crc)
         to = self.pos
         self._write(tmp, to)
         to += RECORD_HEADER_SIZE

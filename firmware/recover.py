@@ -1,8 +1,12 @@
 # What a journal finds in its flash at boot, however the last one ended. Writes nothing. Needed once: Journal.mount()
 # loads it and lets go of it again.
+from struct import unpack_from
+
 from records import parse_sector, size_of
 from wire import (
+    ACK_BODY,
     ACK_BODY_SIZE,
+    DROP_BODY,
     DROP_BODY_SIZE,
     RECORD_ACK,
     RECORD_COPY,
@@ -13,10 +17,8 @@ from wire import (
     RECORDFLAG_DECLARES,
     SECTOR_HEADER_SIZE,
     SECTOR_SIZE,
+    STATE_BODY,
     STATE_BODY_SIZE,
-    unpack_ack_body,
-    unpack_drop_body,
-    unpack_state_body,
 )
 
 _BODIES = {RECORD_STATE: STATE_BODY_SIZE, RECORD_DROP: DROP_BODY_SIZE}
@@ -64,15 +66,15 @@ def _learn(journal, number, pos, header):
         if length < _BODIES.get(type, 0):
             return
         if type == RECORD_STATE:
-            journal.boot, journal.prev = unpack_state_body(body, 0)
+            journal.boot, journal.prev = unpack_from(STATE_BODY, body, 0)
             journal.next = seq
             journal.place = None
         elif type == RECORD_DROP:
-            journal.dropped = unpack_drop_body(body, 0)
+            journal.dropped = unpack_from(DROP_BODY, body, 0)
             journal.drop_in = number
         elif type == RECORD_ACK:
             for i in range(0, len(body) - ACK_BODY_SIZE + 1, ACK_BODY_SIZE):
-                first, last = unpack_ack_body(body, i)
+                first, last = unpack_from(ACK_BODY, body, i)
                 if first <= last:
                     journal.cover(first, last)
 

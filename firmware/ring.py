@@ -1,8 +1,8 @@
 # Ring: the samples of one sensor between its driver and the block encoder. Knows no chip, no frame and no clock.
 #
-# One array('i') per channel. Sample indices run from `tail` (oldest held) to `head` (next to come); `consume` keeps
-# them small, so they never outgrow a small integer. Index and time stay linear: what a sensor lost is filled in by
-# `lose`. Sample `index` was ready in the sensor at `ticks` (-1: not yet known).
+# One array('i') of `size` per channel. Sample indices run from `tail` (oldest held, below `size`) to `head` (next to
+# come) and wrap in the arrays as place() says. Index and time stay linear: what a sensor lost is filled in by `lose`.
+# Sample `index` was ready in the sensor at `ticks` (-1: not yet known).
 # `marks` holds `runs` runs of four integers: channel (or ALL), mark code, first index, length.
 from array import array
 
@@ -14,10 +14,8 @@ _RUNS = const(8)
 
 class Ring:
     def __init__(self, channels, capacity):
-        if capacity & (capacity - 1):
-            raise ValueError("capacity")
         self.data = tuple([array("i", bytes(4 * capacity)) for _ in range(channels)])
-        self.mask = capacity - 1
+        self.size = capacity
         self.marks = array("i", bytes(16 * _RUNS))
         self.clear()
 
@@ -26,15 +24,14 @@ class Ring:
         self.ticks = -1
 
     def space(self):
-        return self.mask + 1 - self.head + self.tail
+        return self.size - self.head + self.tail
+
+    def place(self, index):
+        return index if index < self.size else index - self.size
 
     def stamp(self, ticks, index):
         self.ticks = ticks
         self.index = index
-
-    # Samples up to the stamped one: a block of these carries the exact ticks of its newest sample.
-    def ready(self):
-        return max(min(self.index + 1, self.head) - self.tail, 0) if self.ticks >= 0 else 0
 
     # Ticks of any index, by the sensor's nominal rate (numerator, denominator) in Hz from the nearest stamp.
     def ticks_at(self, index, rate):
@@ -67,15 +64,15 @@ class Ring:
     def lose(self, n, code):
         head = self.head
         for samples in self.data:
-            last = samples[(head - 1) & self.mask]
+            last = samples[self.place(head - 1)] if head else samples[-1]
             for i in range(head, head + n):
-                samples[i & self.mask] = last
+                samples[self.place(i)] = last
         self.mark(ALL, code, head, n)
         self.head = head + n
 
     def consume(self, n):
         tail = self.tail = self.tail + n
-        shift = self.mask + 1 if tail > self.mask else 0
+        shift = self.size if tail >= self.size else 0
         marks = self.marks
         kept = 0
         for i in range(0, 4 * self.runs, 4):

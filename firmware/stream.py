@@ -1,5 +1,5 @@
-# Stream: one sensor and its ring, kept alive and read out. A missing, wrong or wedged chip becomes an event and is tried
-# again, soon at first, later less often. Knows blocks of samples, and not the frames they go into.
+# Stream: one sensor and its ring, kept alive and read out. A missing, wrong or wedged chip becomes an event and is
+# tried again, soon at first, later less often. Knows blocks of samples, and not the frames they go into.
 from micropython import const
 from ring import ALL, Ring
 from sensors import SensorError
@@ -30,7 +30,7 @@ class Stream:
     # the frame waits to be made. report(event, details, ticks) takes what happens. `up` says whether the sensor
     # samples, `off` whether a controller stopped it; `channel` is the id of its first channel.
     # To FrameMaker a stream is what take() took: `count` samples of `channels` channels, the newest at `ticks`.
-    def __init__(self, number, sensor, frame_ms, encoder, report):
+    def __init__(self, number, sensor, frame_ms, report):
         numerator, denominator = sensor.RATE
         denominator *= 1000
         self.number = number
@@ -39,7 +39,7 @@ class Stream:
         self.sensor = sensor
         self.most = frame_ms * numerator // denominator * 17 // 16 + 1
         self.ring = Ring(self.channels, (frame_ms + _DELAY) * numerator // denominator + _BURST)
-        self.encoder = encoder
+        self.encoder = None  # boot.py puts it in
         self.report = report
         self.up = self.off = False
         self.fault = 0

@@ -1,6 +1,6 @@
 # Generated from vitalwire_protocol/spec.py by `python -m vitalwire_tools.codegen`; do not edit.
-# Ids, limits and layouts of the contract. Packers raise ValueError where struct.pack would wrap silently.
-from struct import pack_into, unpack_from
+# Ids, limits and layouts of the contract; a layout is a format of the struct module, see pack().
+from struct import calcsize, pack_into
 from micropython import const
 
 VERSION = const(1)
@@ -205,129 +205,36 @@ RECORD_DROP = const(5)
 RECORD_COPY = const(6)
 RECORD_ERASED = const(255)
 RECORDFLAG_DECLARES = const(1)
-
-# name: (MDC code, UCUM unit)
-SIGNALS = {
-    "ecg_lead_i": (131329, "mV"),
-    "ecg_lead_ii": (131330, "mV"),
-    "ppg_red": (150452, "1"),
-    "ppg_ir": (150452, "1"),
-    "accel_x": (None, "m/s2"),
-    "accel_y": (None, "m/s2"),
-    "accel_z": (None, "m/s2"),
-    "temperature_body": (150364, "Cel"),
-    "temperature_skin": (150388, "Cel"),
-    "battery": (67996, "%"),
-    "battery_voltage": (None, "mV"),
-    "heart_rate": (147842, "/min"),
-    "pulse_rate": (149530, "/min"),
-    "spo2": (150456, "%"),
-    "respiration_rate": (151562, "/min"),
-}
-
-
+PACKET_HEADER = "<BB"
 PACKET_HEADER_SIZE = const(2)
-
-
-def pack_packet_header(buf, pos, type, id):
-    if not (0 <= type <= 0xff and 0 <= id <= 0xff):
-        raise ValueError("packet_header")
-    pack_into("<BB", buf, pos, type, id)
-
-
-def unpack_packet_header(buf, pos):
-    return unpack_from("<BB", buf, pos)
-
-
+PACKET_TRAILER = "<L"
 PACKET_TRAILER_SIZE = const(4)
-
-
-def pack_packet_trailer(buf, pos, crc):
-    if not (0 <= crc <= 0xffffffff):
-        raise ValueError("packet_trailer")
-    pack_into("<L", buf, pos, crc)
-
-
-def unpack_packet_trailer(buf, pos):
-    return unpack_from("<L", buf, pos)
-
-
+LOG_HEADER = "<B"
 LOG_HEADER_SIZE = const(1)
-
-
-def pack_log_header(buf, pos, level):
-    if not (0 <= level <= 0xff):
-        raise ValueError("log_header")
-    pack_into("<B", buf, pos, level)
-
-
-def unpack_log_header(buf, pos):
-    return unpack_from("<B", buf, pos)
-
-
+SECTOR_HEADER = "<LLLLL"
 SECTOR_HEADER_SIZE = const(20)
-
-
-def pack_sector_header(buf, pos, magic, number, boot, acked, crc):
-    if not (0 <= magic <= 0xffffffff and 0 <= number <= 0xffffffff and 0 <= boot <= 0xffffffff and 0 <= acked <= 0xffffffff and 0 <= crc <= 0xffffffff):
-        raise ValueError("sector_header")
-    pack_into("<LLLLL", buf, pos, magic, number, boot, acked, crc)
-
-
-def unpack_sector_header(buf, pos):
-    return unpack_from("<LLLLL", buf, pos)
-
-
+RECORD_HEADER = "<BBHLL"
 RECORD_HEADER_SIZE = const(12)
-
-
-def pack_record_header(buf, pos, type, flags, length, seq, crc):
-    if not (0 <= type <= 0xff and 0 <= flags <= 0xff and 0 <= length <= 0xffff and 0 <= seq <= 0xffffffff and 0 <= crc <= 0xffffffff):
-        raise ValueError("record_header")
-    pack_into("<BBHLL", buf, pos, type, flags, length, seq, crc)
-
-
-def unpack_record_header(buf, pos):
-    return unpack_from("<BBHLL", buf, pos)
-
-
+ACK_BODY = "<LL"
 ACK_BODY_SIZE = const(8)
-
-
-def pack_ack_body(buf, pos, first, last):
-    if not (0 <= first <= 0xffffffff and 0 <= last <= 0xffffffff):
-        raise ValueError("ack_body")
-    pack_into("<LL", buf, pos, first, last)
-
-
-def unpack_ack_body(buf, pos):
-    return unpack_from("<LL", buf, pos)
-
-
+STATE_BODY = "<L16s"
 STATE_BODY_SIZE = const(20)
-
-
-def pack_state_body(buf, pos, boot, prev):
-    if not (0 <= boot <= 0xffffffff and len(prev) == 16):
-        raise ValueError("state_body")
-    pack_into("<L16s", buf, pos, boot, prev)
-
-
-def unpack_state_body(buf, pos):
-    return unpack_from("<L16s", buf, pos)
-
-
+DROP_BODY = "<LL16s16s"
 DROP_BODY_SIZE = const(40)
 
 
-def pack_drop_body(buf, pos, first, last, prev, digest):
-    if not (0 <= first <= 0xffffffff and 0 <= last <= 0xffffffff and len(prev) == 16 and len(digest) == 16):
-        raise ValueError("drop_body")
-    pack_into("<LL16s16s", buf, pos, first, last, prev, digest)
-
-
-def unpack_drop_body(buf, pos):
-    return unpack_from("<LL16s16s", buf, pos)
+def pack(layout, buf, pos, *values):
+    # pack_into() that refuses what that would wrap, cut or fill silently; nothing is written then
+    i = size = 0
+    for letter in layout[1:]:
+        if letter.isdigit():
+            size = 10 * size + int(letter)
+            continue
+        if len(values[i]) != size if size else values[i] >> 8 * calcsize("<" + letter):
+            raise ValueError("range")
+        i += 1
+        size = 0
+    pack_into(layout, buf, pos, *values)
 
 
 def put_varint(buf, pos, n):

@@ -5,7 +5,6 @@ import sys
 import time
 from array import array
 
-import board
 import esp32
 import machine
 import micropython
@@ -42,6 +41,8 @@ def files():
 
 
 def _bus(kind, number):
+    import board
+
     for row in board.BUSES:
         if row[0] == kind and row[1] == number:
             return row

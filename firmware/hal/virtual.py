@@ -10,7 +10,6 @@ import select
 import time
 from array import array
 
-import board
 import micropython
 from micropython import const
 
@@ -216,6 +215,7 @@ def spend(kind, n):
 
 
 def partition(name):
+    import board
     from hal.virtual_flash import FlashFile
 
     for label, offset, size in board.PARTITIONS:

@@ -103,7 +103,7 @@ class Sensor:
         for channel in range(len(ring.data)):
             samples = ring.data[channel]
             for i in range(start, ring.head):
-                v = samples[i & ring.mask]
+                v = samples[ring.place(i)]
                 if v <= low or v >= high:
                     ring.mark(channel, MARK_SATURATED, i, 1)
 

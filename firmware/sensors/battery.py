@@ -30,7 +30,7 @@ class Battery(Sensor):
         if missed > 0:
             self.drop(ring, missed, False)
         if ring.space():
-            ring.data[0][ring.head & ring.mask] = self.millivolt
+            ring.data[0][ring.place(ring.head)] = self.millivolt
             ring.stamp(now, ring.head)
             ring.head += 1
         return ring.head - start

@@ -25,7 +25,7 @@ _LOW = const(-32768)
 
 # Words of seven bytes: tag[7:3] (2: accelerometer), then x, y, z, little endian ("FIFO_DATA_OUT_TAG", 0x78).
 @micropython.viper
-def _unpack(source: ptr8, x: ptr32, y: ptr32, z: ptr32, head: int, mask: int) -> int:
+def _unpack(source: ptr8, x: ptr32, y: ptr32, z: ptr32, at: int, size: int) -> int:
     n = 0
     rail = 0
     i = 0
@@ -36,10 +36,12 @@ def _unpack(source: ptr8, x: ptr32, y: ptr32, z: ptr32, head: int, mask: int) ->
             c = ((source[i + 5] | source[i + 6] << 8) ^ 0x8000) - 0x8000
             if a == _HIGH or b == _HIGH or c == _HIGH or a == _LOW or b == _LOW or c == _LOW:
                 rail = 256
-            j = (head + n) & mask
-            x[j] = a
-            y[j] = b
-            z[j] = c
+            x[at] = a
+            y[at] = b
+            z[at] = c
+            at += 1
+            if at == size:
+                at = 0
             n += 1
         i += 7
     return n | rail
@@ -102,7 +104,7 @@ class LSM6DSO(Sensor):
             if self.edge < 0 and self.irq:
                 self.edge = self.irq.take()  # it came since due() looked
             self.i2c.readfrom_mem_into(self.address, _FIFO_DATA_OUT_TAG, self.into)
-            n = _unpack(self.into, ring.data[0], ring.data[1], ring.data[2], first, ring.mask)
+            n = _unpack(self.into, ring.data[0], ring.data[1], ring.data[2], ring.place(first), ring.size)
             ring.head += n & 255
             if n & 256:
                 self.saturated(ring, first, _LOW, _HIGH)

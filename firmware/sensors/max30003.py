@@ -47,7 +47,7 @@ _ECG = const(0x406000)
 # FIFO words: data[23:6], ETAG[5:3] 0 and 1 valid, 2 and 3 valid and last, 6 empty, 7 overflow ("ECG FIFO", 0x20). A
 # sample may come while the rest of a burst reads an empty FIFO, so nothing ends before the burst does.
 @micropython.viper
-def _unpack(source: ptr8, target: ptr32, head: int, mask: int) -> int:
+def _unpack(source: ptr8, target: ptr32, at: int, size: int) -> int:
     n = 0
     flags = 0
     i = 1
@@ -58,7 +58,10 @@ def _unpack(source: ptr8, target: ptr32, head: int, mask: int) -> int:
             v = ((source[i] << 10 | source[i + 1] << 2 | low >> 6) ^ 0x20000) - 0x20000
             if v >= _HIGH or v <= _LOW:
                 flags |= _RAIL
-            target[(head + n) & mask] = v
+            target[at] = v
+            at += 1
+            if at == size:
+                at = 0
             n += 1
         elif tag != 6:
             flags |= _OVERFLOW
@@ -149,7 +152,7 @@ class MAX30003(Sensor):
                 self.cs(0)
                 self.spi.write_readinto(self.out, self.into)
                 self.cs(1)
-                n = _unpack(self.into, ring.data[0], ring.head, ring.mask)
+                n = _unpack(self.into, ring.data[0], ring.place(ring.head), ring.size)
                 flags |= n >> 8
                 if flags & _MORE and not waiting:
                     raise OSError(5)  # a line at 0

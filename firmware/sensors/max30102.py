@@ -34,7 +34,7 @@ _HIGH = const(0x3FFFF)
 
 # Three bytes a channel, red first, 18 bits right-aligned (page 15), after the three pointer bytes.
 @micropython.viper
-def _unpack(source: ptr8, n: int, red: ptr32, infrared: ptr32, head: int, mask: int) -> int:
+def _unpack(source: ptr8, n: int, red: ptr32, infrared: ptr32, at: int, size: int) -> int:
     rail = 0
     i = 3
     while n:
@@ -42,9 +42,11 @@ def _unpack(source: ptr8, n: int, red: ptr32, infrared: ptr32, head: int, mask: 
         b = (source[i + 3] & 3) << 16 | source[i + 4] << 8 | source[i + 5]
         if a == _HIGH or b == _HIGH or a == 0 or b == 0:
             rail = 1
-        red[head & mask] = a
-        infrared[head & mask] = b
-        head += 1
+        red[at] = a
+        infrared[at] = b
+        at += 1
+        if at == size:
+            at = 0
         i += 6
         n -= 1
     return rail
@@ -107,7 +109,7 @@ class MAX30102(Sensor):
         self.next = now + self.DELAY + _PERIOD
 
     def _take(self, ring, n):
-        rail = _unpack(self.into, n, ring.data[0], ring.data[1], ring.head, ring.mask)
+        rail = _unpack(self.into, n, ring.data[0], ring.data[1], ring.place(ring.head), ring.size)
         ring.head += n
         return rail
 

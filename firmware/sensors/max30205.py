@@ -50,7 +50,7 @@ class MAX30205(Sensor):
         self.i2c.readfrom_mem_into(self.address, _TEMPERATURE, self.into)
         self._convert()
         into = self.into
-        ring.data[0][start & ring.mask] = ((into[0] << 8 | into[1]) ^ 0x8000) - 0x8000
+        ring.data[0][ring.place(start)] = ((into[0] << 8 | into[1]) ^ 0x8000) - 0x8000
         ring.head = start + 1
         shot = self.shot or self.next - self.INTERVAL
         ring.stamp(shot + _CONVERSION, start)

@@ -25,6 +25,7 @@ class Stream:
         self.count = count
         self.ticks = ticks
         self.length = length
+        self.consumed = 0
 
     def consume(self):
         """Let go of the samples."""
@@ -36,6 +37,10 @@ class Stream:
         for i in range(self.length):
             buf[pos + i] = 1 + i & 255
         return pos + self.length
+
+    def consume(self):
+        """Take note that the samples are in a frame."""
+        self.consumed += 1
 
 
 def contents(name="vital-0001"):

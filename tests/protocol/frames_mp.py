@@ -33,6 +33,9 @@ class Readout:
         yield ("long", 0)
         return Encoder(PART).encode(self.all[channel], self.start, self.count, self.bits, buf, pos)
 
+    def consume(self):
+        """Nobody else has these samples."""
+
 
 def contents(key, shape):
     """Return the descriptor's map for streams of so many channels."""

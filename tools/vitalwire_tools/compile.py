@@ -1,7 +1,7 @@
 """Compiles the firmware to .mpy for one kind of chip, as it runs on boards and on the virtual board alike.
 
-What `app` needs all the time becomes one module, RESIDENT; what only starts a board stays apart, so that the device can
-let go of it. `names.json` beside the modules says what the short names in a traceback stand for.
+What a board needs all the time becomes one module, RESIDENT; what only starts it stays apart, so that the device can let
+go of it. `names.json` beside the modules says what the short names in a traceback stand for.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from .folders import FIRMWARE
 from .shrink import fold, join, reach, shorten
 
 RESIDENT = "vitalwire"
+STARTING = {"board", "boot", "config", "identity", "signals"}  # what only starts a board; boot.py lets go of it
 NAMES = "names.json"
 
 
@@ -40,8 +41,9 @@ def shrink_firmware(sources: dict[Path, str]) -> tuple[dict[Path, str], dict[str
     """
     files = {_module(path): path for path in sources}
     program = {_module(path): ast.parse(text, str(path)) for path, text in sources.items()}
-    resident = reach(program, ["app", *_drivers(files, program.get("board"))])
-    fold(program)
+    needed = reach(program, ["boot", *_drivers(files, program.get("board"))])
+    resident = [module for module in needed if module not in STARTING]
+    fold(program, resident)
     names = shorten(program)
     names |= join(program, resident, RESIDENT)
     files[RESIDENT] = Path(RESIDENT + ".py")

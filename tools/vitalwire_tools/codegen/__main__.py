@@ -11,6 +11,7 @@ from . import p256_table, tables, wire
 ROOT = Path(__file__).resolve().parents[3]
 GENERATED: dict[str, Callable[[str], str]] = {
     "firmware/wire.py": lambda _: wire.render(),
+    "firmware/signals.py": lambda _: wire.render_signals(),
     "firmware/p256_table.py": lambda _: p256_table.render(),
     "protocol/SPEC.md": tables.render,
 }

@@ -1,4 +1,4 @@
-"""Writes `firmware/wire.py`: the ids, limits and range-checked packers of `spec` that a device needs.
+"""Writes `firmware/wire.py`, the ids, limits and layouts of `spec` that a device needs, and `firmware/signals.py`.
 
 Constants are plain public names, because `_NAME = const()` vanishes from a MicroPython module.
 """
@@ -9,7 +9,7 @@ from enum import IntEnum
 
 from vitalwire_protocol import spec
 
-from .layouts import MAXIMA, fields, struct_format
+from .layouts import struct_format
 
 # Enums a device needs, with the prefix of their constants there. Limits stand without a prefix.
 DEVICE_ENUMS: tuple[tuple[type[IntEnum], str], ...] = (
@@ -56,10 +56,31 @@ DEVICE_STRUCTS = {
 
 HEAD = """\
 # Generated from vitalwire_protocol/spec.py by `python -m vitalwire_tools.codegen`; do not edit.
-# Ids, limits and layouts of the contract. Packers raise ValueError where struct.pack would wrap silently.
-from struct import pack_into, unpack_from
+# Ids, limits and layouts of the contract; a layout is a format of the struct module, see pack().
+from struct import calcsize, pack_into
 from micropython import const
 
+"""
+
+SIGNALS_HEAD = """\
+# Generated from vitalwire_protocol/spec.py by `python -m vitalwire_tools.codegen`; do not edit.
+# What there is to be measured, a line each: name, MDC code or 0, UCUM unit. Only a descriptor needs it.
+"""
+
+PACK = """
+
+def pack(layout, buf, pos, *values):
+    # pack_into() that refuses what that would wrap, cut or fill silently; nothing is written then
+    i = size = 0
+    for letter in layout[1:]:
+        if letter.isdigit():
+            size = 10 * size + int(letter)
+            continue
+        if len(values[i]) != size if size else values[i] >> 8 * calcsize("<" + letter):
+            raise ValueError("range")
+        i += 1
+        size = 0
+    pack_into(layout, buf, pos, *values)
 """
 
 VARINTS = """
@@ -80,25 +101,6 @@ def put_zigzag(buf, pos, n):
 """
 
 
-def _packer(name: str, struct: object) -> str:
-    parts = fields(struct)
-    names = [n for n, _ in parts]
-    form = struct_format(struct)
-    checks = " and ".join(
-        f"0 <= {n} <= {hex(MAXIMA[letter])}" if letter in MAXIMA else f"len({n}) == {letter[:-1]}"
-        for n, letter in parts
-    )
-    return (
-        f"\n\n{name.upper()}_SIZE = const({struct.sizeof()})\n\n\n"  # type: ignore[attr-defined]
-        f"def pack_{name}(buf, pos, {', '.join(names)}):\n"
-        f"    if not ({checks}):\n"
-        f'        raise ValueError("{name}")\n'
-        f'    pack_into("{form}", buf, pos, {", ".join(names)})\n\n\n'
-        f"def unpack_{name}(buf, pos):\n"
-        f'    return unpack_from("{form}", buf, pos)\n'
-    )
-
-
 def device_constants() -> dict[str, int | bytes]:
     """Return every constant of the device file by name."""
     constants: dict[str, int | bytes] = {name: getattr(spec, name) for name in DEVICE_VALUES}
@@ -112,8 +114,13 @@ def render() -> str:
     lines = [HEAD]
     for name, value in device_constants().items():
         lines.append(f"{name} = const({value})\n" if isinstance(value, int) else f"{name} = {value!r}\n")
-    signals = ",\n".join(f'    "{s.name}": ({s.mdc}, "{s.unit}")' for s in spec.SIGNALS.values())
-    lines.append(f"\n# name: (MDC code, UCUM unit)\nSIGNALS = {{\n{signals},\n}}\n")
-    lines.extend(_packer(name, struct) for name, struct in DEVICE_STRUCTS.items())
-    lines.append(VARINTS)
-    return "".join(lines)
+    for name, struct in DEVICE_STRUCTS.items():
+        lines.append(f'{name.upper()} = "{struct_format(struct)}"\n')
+        lines.append(f"{name.upper()}_SIZE = const({struct.sizeof()})\n")  # type: ignore[attr-defined]
+    return "".join([*lines, PACK, VARINTS])
+
+
+def render_signals() -> str:
+    """Return the text of `firmware/signals.py`."""
+    rows = "".join(f'    "{s.name} {s.mdc or 0} {s.unit}\\n"\n' for s in spec.SIGNALS.values())
+    return f"{SIGNALS_HEAD}SIGNALS = (\n{rows})\n"

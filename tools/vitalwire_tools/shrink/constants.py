@@ -1,12 +1,14 @@
-"""Folds integer constants: every use of one becomes a literal, in every module, and its definition goes."""
+"""Folds constants: every use of one becomes a literal, in every module, and its definition goes."""
 
 from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
-_LARGEST = 1 << 64  # larger ones are worth a name
+_LARGEST = 1 << 64  # larger integers are worth a name
+_LONGEST = 64  # and longer strings
+Value = int | str | bytes
 _BINARY: dict[type, Callable[[int, int], int]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -22,13 +24,14 @@ _BINARY: dict[type, Callable[[int, int], int]] = {
 _UNARY: dict[type, Callable[[int], int]] = {ast.USub: operator.neg, ast.Invert: operator.invert, ast.UAdd: operator.pos}
 
 
-def evaluate(node: ast.expr, known: dict[str, int]) -> int | None:
+def evaluate(node: ast.expr, known: dict[str, Value]) -> int | None:
     """Return the integer that an expression of literals and known names amounts to, None if it is no such."""
     match node:
         case ast.Constant(value=int(number)) if type(number) is int:
             return number
         case ast.Name(id=name):
-            return known.get(name)
+            value = known.get(name)
+            return value if isinstance(value, int) else None
         case ast.Call(func=ast.Name(id="const"), args=[inner]):
             return evaluate(inner, known)
         case ast.UnaryOp(op=op, operand=inner) if type(op) in _UNARY:
@@ -47,7 +50,7 @@ def _is_constant(name: str) -> bool:
 class _Literals(ast.NodeTransformer):
     """Puts the literals where the names are."""
 
-    def __init__(self, module: str, names: dict[str, int], modules: dict[str, dict[str, int]]) -> None:
+    def __init__(self, module: str, names: dict[str, Value], modules: dict[str, dict[str, Value]]) -> None:
         self.module, self.names, self.modules = module, names, modules
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
@@ -59,21 +62,28 @@ class _Literals(ast.NodeTransformer):
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         if isinstance(node.value, ast.Name):
-            number = self.modules.get(node.value.id, {}).get(node.attr)
-            if number is not None:
-                return ast.Constant(number)
+            value = self.modules.get(node.value.id, {}).get(node.attr)
+            if value is not None:
+                return ast.Constant(value)
         self.generic_visit(node)
         return node
 
 
-def fold(program: dict[str, ast.Module]) -> None:
-    """Fold every module-level `NAME = <integer>`, upper case, with or without const(), under 2^64.
+def _text(node: ast.expr) -> str | bytes | None:
+    match node:
+        case ast.Constant(value=str() | bytes() as text) if len(text) <= _LONGEST:
+            return text
+    return None
+
+
+def fold(program: dict[str, ast.Module], members: Collection[str] = ()) -> None:
+    """Fold every module-level `NAME = <integer>`, upper case, with or without const(); in `members` also short strings.
 
     Raises ValueError for one that is assigned to twice.
     """
-    found: dict[str, dict[str, int]] = {}
+    found: dict[str, dict[str, Value]] = {}
 
-    def gather(module: str) -> dict[str, int]:
+    def gather(module: str) -> dict[str, Value]:
         """Take the constants out of a module, after those of the modules it imports from."""
         if module in found:
             return found[module]
@@ -88,11 +98,15 @@ def fold(program: dict[str, ast.Module]) -> None:
                     if not statement.names:
                         continue
                 case ast.Assign(targets=[ast.Name(id=name)], value=expression) if _is_constant(name):
-                    number = evaluate(expression, known)
-                    if number is not None and abs(number) < _LARGEST:
+                    value: Value | None = evaluate(expression, known)
+                    if isinstance(value, int) and abs(value) >= _LARGEST:
+                        value = None
+                    if value is None and module in members:
+                        value = _text(expression)
+                    if value is not None:
                         if name in known:
                             raise ValueError(f"{module}: the constant {name} is assigned to twice")
-                        known[name] = number
+                        known[name] = value
                         continue
             body.append(statement)
         program[module].body = body
