@@ -69,7 +69,8 @@ class Stream:
             if self.up:
                 if sensor.due(now) <= now or (early and sensor.SHALLOW):
                     sensor.early = early
-                    sensor.read(self.ring, now)
+                    if sensor.read(self.ring, now) and self._wait > _SOONEST:
+                        self._sound(now)
                     if sensor.lost:
                         self._overrun(now)
                     if sensor.lead_off != self._lead_off:
@@ -88,10 +89,13 @@ class Stream:
             self.ring.clear()
             self.up = True
             self.due = now
-            self._wait = _SOONEST
-            if self.fault:
-                self.fault = 0
-                self.report(EVENT_SENSOR_OK, {EVENTKEY_STREAM: self.number}, now)
+
+    def _sound(self, now):
+        # it delivers again after a failure; one that only answers is tried less and less often
+        self._wait = _SOONEST
+        if self.fault:
+            self.fault = 0
+            self.report(EVENT_SENSOR_OK, {EVENTKEY_STREAM: self.number}, now)
 
     def _fail(self, fault, now):
         # What the ring still holds goes into the next frame; the sensor starts anew only after that, so that no block
