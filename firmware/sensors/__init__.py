@@ -93,7 +93,7 @@ class Sensor:
 
     def drop(self, ring, n, estimated):
         self.lost += n
-        self.estimated |= estimated
+        self.estimated = self.estimated or estimated  # | would make a number of it
         if n > ring.space():
             raise SensorError(0)
         ring.lose(n, MARK_ESTIMATED if estimated else MARK_LOST)
