@@ -18,6 +18,7 @@ from typing import Protocol
 from vitalwire.client import VerifiedFrame
 from vitalwire.errors import UsageError
 from vitalwire.offline import Reader
+from vitalwire.verdict import DeviceVerdict
 from vitalwire.verdict.report import device_as_dict
 
 from .files import Files
@@ -42,10 +43,12 @@ class Writer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What was written: `files` in order, `samples` in all channels together, `manifest` as it stands in the file."""
+    """What was written: `files` in order, `samples` of all channels together, `manifest` as it stands in the file."""
 
     files: tuple[Path, ...]
+    stretches: tuple[Stretch, ...]
     samples: int
+    verdict: DeviceVerdict
     manifest: dict[str, object]
 
 
@@ -74,13 +77,14 @@ def export(
                 writer.write(part)
                 if isinstance(part, Begin):
                     stretches.append(part.stretch)
-        said = _manifest(form, reader, chosen.thumbprint, splitter, stretches)
+        verdict = next(each for each in reader.verdict.devices if each.device == chosen.thumbprint)
+        said = _manifest(form, reader, verdict, splitter, stretches)
         manifest.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
     except BaseException:
         files.discard()
         raise
     samples = sum(stretch.samples * len(stretch.channels) for stretch in stretches)
-    return Export(tuple(files.made), samples, said)
+    return Export(tuple(files.made), tuple(stretches), samples, verdict, said)
 
 
 def _writer(form: str) -> Callable[[Files], Writer]:
@@ -102,9 +106,8 @@ def _watched(reader: Reader, device: bytes, progress: Callable[[int], None] | No
 
 
 def _manifest(
-    form: str, reader: Reader, device: bytes, splitter: Splitter, stretches: Iterable[Stretch]
+    form: str, reader: Reader, verdict: DeviceVerdict, splitter: Splitter, stretches: Iterable[Stretch]
 ) -> dict[str, object]:
-    verdict = next(each for each in reader.verdict.devices if each.device == device)
     channels = {channel.name: channel for stretch in stretches for channel in stretch.descriptor.channels}
     return {
         "source": [file.name for file in reader.files],

@@ -1,0 +1,73 @@
+"""Options that several commands share, and what they open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from vitalwire import paths
+from vitalwire.errors import UsageError
+from vitalwire.registry import Registry
+from vitalwire_protocol import spec
+
+RegistryFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--registry", metavar="FILE", help="The devices to trust, instead of your own registry."),
+]
+Fingerprints: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fingerprint", metavar="HEX", help="Trust the device of this fingerprint and no registry; may be repeated."
+    ),
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON for a program instead of a table.")]
+DeviceName: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--device", metavar="NAME", help="Which device, by name or fingerprint, if the capture holds several."
+    ),
+]
+Url: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="URL", help="serial:///dev/ttyUSB0, serial://COM3, tcp://host:port or replay:FILE?speed=10."
+    ),
+]
+Capture: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A capture; all its files, if it was rotated.")
+]
+
+
+@contextmanager
+def opened(registry: Path | None, fingerprints: list[str] | None = None) -> Iterator[Registry]:
+    """Open the registry that the options name: a file, the user's own, or one of fingerprints only."""
+    if fingerprints:
+        with Registry() as only:
+            for text in fingerprints:
+                thumbprint = fingerprint(text)
+                only.enrol(thumbprint, thumbprint.hex()[:8])
+            yield only
+        return
+    if registry is not None and not registry.exists():
+        raise UsageError(f"no registry {registry}", advice="`vitalwire device enrol --registry FILE ...` makes one")
+    with Registry(registry or paths.registry_file()) as kept:
+        yield kept
+
+
+def fingerprint(text: str) -> bytes:
+    """Return the thumbprint that a person typed: 64 hexadecimal digits, separators allowed."""
+    digits = text.strip().replace(":", "").replace(" ", "").replace("-", "")
+    try:
+        thumbprint = bytes.fromhex(digits)
+    except ValueError:
+        thumbprint = b""
+    if len(thumbprint) != spec.THUMBPRINT_SIZE:
+        raise UsageError(
+            f"{text!r} is no fingerprint",
+            advice=f"one has {2 * spec.THUMBPRINT_SIZE} hexadecimal digits: the thumbprint (RFC 9679) of its key",
+        )
+    return thumbprint

@@ -1,0 +1,122 @@
+"""`vitalwire verify`: what captures prove, with an exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from vitalwire import offline
+from vitalwire.capture import Damage, read
+from vitalwire.registry import Registry
+from vitalwire.verdict import Verdict, Verifier
+from vitalwire.verdict.report import Conclusion, as_dict, conclude, missing, refused
+
+from . import output
+from .options import Fingerprints, Json, RegistryFile, opened
+
+STEP = 256  # frames between two words on how far it is
+
+WORDS = {
+    Conclusion.COMPLETE: "[green]complete[/green]: every frame verified, none missing",
+    Conclusion.INCOMPLETE: "[yellow]incomplete[/yellow]: what is there is verified",
+    Conclusion.REFUSED: "[red]not to be believed[/red]: some of it is refused",
+}
+
+
+def verify(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Captures, judged together; a rotated one by its first name."),
+    ],
+    registry: RegistryFile = None,
+    fingerprint: Fingerprints = None,
+    every_signature: Annotated[
+        bool, typer.Option("--every-signature", help="Verify each signature, not only one in a run of the hash chain.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Judge captures: who signed the frames, whether any is missing, forged, repeated or contradicts another.
+
+    Exit code 0: every frame is verified, and none is missing between each device's first and last. 1: every frame that
+    is there is verified, but frames are missing, bytes are damaged, or nothing is there. 4: frames are there that are
+    not to be believed. 2: a wrong argument. 3: not a capture. 6: a file that cannot be read.
+    """
+    paths = [part for file in files for part in offline.files(file)]
+    with opened(registry, fingerprint) as trusted:
+        verdict, damage = _judge(paths, trusted, by_chain=not every_signature, quiet=as_json)
+        conclusion = conclude(verdict, sum(each.length for _, each in damage))
+        if as_json:
+            where = [
+                {
+                    "file": str(path),
+                    "offset": each.offset,
+                    "length": each.length,
+                    "reason": each.reason,
+                    "torn": each.torn,
+                }
+                for path, each in damage
+            ]
+            output.show_json(
+                {"files": [str(path) for path in paths], "exit_code": int(conclusion), "damage": where}
+                | as_dict(verdict, sum(each.length for _, each in damage))
+            )
+        else:
+            _show(verdict, damage, conclusion)
+            if verdict.refused.get("foreign"):  # type: ignore[call-overload]
+                output.say(offline.Reader(paths[0], trusted).advice())
+    raise typer.Exit(int(conclusion))
+
+
+def _judge(
+    paths: list[Path], registry: Registry, *, by_chain: bool, quiet: bool
+) -> tuple[Verdict, list[tuple[Path, Damage]]]:
+    verifier = Verifier(registry, by_chain=by_chain)
+    damage: list[tuple[Path, Damage]] = []
+    before = 0
+    with output.progress("verifying", sum(path.stat().st_size for path in paths), quiet=quiet) as step:
+        for path in paths:
+            for number, item in enumerate(read(path)):
+                if isinstance(item, Damage):
+                    damage.append((path, item))
+                    continue
+                verifier.feed(item.raw, item.received_us)
+                if number % STEP == 0:
+                    step(before + item.offset)
+            before += path.stat().st_size
+    return verifier.result(), damage
+
+
+def _show(verdict: Verdict, damage: list[tuple[Path, Damage]], conclusion: Conclusion) -> None:
+    for device in verdict.devices:
+        table = output.plain(device.name or "a device no longer enrolled")
+        table.add_row("fingerprint", device.device.hex())
+        table.add_row("verified", f"{device.verified} frames, numbers {device.first} to {device.head}")
+        table.add_row("head", f"{device.head}, digest {device.digest.hex()}")
+        _counted(
+            table, "missing", missing(device), ", ".join(f"{a}-{b}" if a != b else f"{a}" for a, b in device.missing)
+        )
+        _counted(table, "burned", device.burned, "never used, by the device's signed word")
+        _counted(
+            table, "dropped", device.dropped, "given up by the device when its journal was full, by its signed word"
+        )
+        _counted(table, "duplicates", device.duplicates, "the same frames again")
+        _counted(
+            table, "contradictions", device.break_count, ", ".join(f"{why} at {seq}" for seq, why in device.breaks)
+        )
+        for reason, count in refused(device).items():
+            _counted(table, reason, count, "refused")
+        output.show(table)
+    for reason, count in verdict.refused.items():
+        output.console().print(f"[red]{count} frames refused: {reason.value}[/red]")
+    for path, each in damage:
+        torn = "torn end" if each.torn else "damaged bytes"
+        output.console().print(f"[yellow]{path} at {each.offset}: {each.length} {torn}, {each.reason}[/yellow]")
+    output.console().print(f"{verdict.frames} frames, {verdict.verified} verified: {WORDS[conclusion]}")
+
+
+def _counted(table: Table, what: str, count: int, remark: str) -> None:
+    if count:
+        table.add_row(what, f"{count}  {remark}")

@@ -1,0 +1,355 @@
+"""One frame explained field by field, down to the bytes: where each stands, its bytes, its CBOR path, what it means.
+
+Explains what is there, believed or not: a frame that is malformed is explained as far as it can be read. Names come
+from `spec`; the rules of form and trust stay where they are, in `frame` and `crypto`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import IntEnum
+
+from vitalwire.codec import decode_block, side_bits
+from vitalwire.crypto import HALF_ORDER
+from vitalwire.errors import BlockError, CborError, InputError
+from vitalwire.frame.blocks import varint
+from vitalwire.messages import Channel, Descriptor
+from vitalwire_protocol import spec
+from vitalwire_protocol.spec import Key
+
+Path = tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Bytes [offset, offset + len(data)) of a frame; `path` is of keys and places in it, `depth` how far inside."""
+
+    offset: int
+    data: bytes
+    path: str
+    meaning: str
+    depth: int = 0
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the row for JSON."""
+        return {
+            "offset": self.offset,
+            "length": len(self.data),
+            "hex": self.data.hex(),
+            "path": self.path,
+            "meaning": self.meaning,
+        }
+
+
+def explain(raw: bytes, descriptor: Descriptor | None = None) -> list[Row]:
+    """Return the rows of a frame in the order of its bytes, each byte in exactly one; `descriptor` is what it names.
+
+    Without a descriptor the blocks of a data frame stay unread. What cannot be read is the last row.
+    """
+    rows: list[Row] = []
+    try:
+        for row in _Explainer(raw, descriptor).message():
+            rows.append(row)  # one by one: what was read before an error stays
+    except (InputError, IndexError, ValueError) as error:
+        at = rows[-1].offset + len(rows[-1].data) if rows else 0
+        rows.append(Row(at, raw[at:], "", f"not readable from here on: {str(error) or 'it ends too early'}"))
+    return rows
+
+
+# ---------------------------------------------------------------- meanings
+
+KEYS: dict[str, type[IntEnum]] = {
+    "header": spec.Header,
+    "frame": Key,
+    "channel": spec.ChannelKey,
+    "event": spec.EventKey,
+    "counters": spec.Counter,
+    "key": spec.CoseKey,
+}
+
+
+def _named(names: type[IntEnum]) -> Callable[[object], str]:
+    known = {int(member): member.name for member in names}
+    return lambda value: known[value] if type(value) is int and value in known else f"{value}, not known here"
+
+
+def _utc(value: object) -> str:
+    assert isinstance(value, int)
+    try:
+        return f"{datetime.fromtimestamp(value / 1e6, UTC):%Y-%m-%d %H:%M:%S.%f} UTC"
+    except (OverflowError, ValueError, OSError):
+        return f"{value} us"
+
+
+def _seconds(value: object) -> str:
+    assert isinstance(value, int)
+    return f"{value / 1e6:.6f} s"
+
+
+def _accuracy(value: object) -> str:
+    assert isinstance(value, int)
+    return f"error at most 2^{value} us = {2**value / 1e6:g} s" if value < 64 else str(value)
+
+
+# What a value says, by map and key; others are shown as they are.
+VALUES: dict[tuple[str, int], Callable[[object], str]] = {
+    ("header", spec.Header.ALG): _named(spec.Alg),
+    ("frame", Key.KIND): _named(spec.Kind),
+    ("frame", Key.POLICY): _named(spec.Policy),
+    ("frame", Key.TICKS): lambda value: f"{_seconds(value)} since the boot",
+    ("frame", Key.UTC): _utc,
+    ("frame", Key.UTC_ACCURACY): _accuracy,
+    ("event", spec.EventKey.CAUSE): _named(spec.Cause),
+    ("event", spec.EventKey.FAULT): _named(spec.Fault),
+    ("event", spec.EventKey.UTC): _utc,
+    ("event", spec.EventKey.UTC_ACCURACY): _accuracy,
+}
+# What a byte string is, by map and key.
+BYTES: dict[tuple[str, int], str] = {
+    ("frame", Key.PREV): "of the SHA-256 of the frame before",
+    ("frame", Key.DESCRIPTOR): "of the SHA-256 of the descriptor frame",
+    ("event", spec.EventKey.DIGEST): "of the digest of the last durable, or dropped, frame",
+    ("event", spec.EventKey.PREV): "PREV of the first dropped frame",
+}
+# What the entries of an array are: (map they are in, names of an array's places).
+PLACES: dict[tuple[str, int], tuple[str, ...]] = {
+    ("frame", Key.MARKS): ("channel", "mark", "first sample", "samples"),
+    ("frame", Key.SCALARS): ("channel", "ticks from the frame's", "counts"),
+    ("frame", Key.EVENTS): ("event", "ticks from the frame's", "details"),
+    ("channel", spec.ChannelKey.RATE): ("numerator", "denominator"),
+    ("channel", spec.ChannelKey.SCALE): ("mantissa", "exponent of ten"),
+    ("channel", spec.ChannelKey.OFFSET): ("mantissa", "exponent of ten"),
+}
+# Which map stands in which value.
+INSIDE: dict[tuple[str, int], str] = {
+    ("frame", Key.PUBLIC_KEY): "key",
+    ("frame", Key.CHANNELS): "channel",
+    ("frame", Key.EVENTS): "event",
+    ("frame", Key.COUNTERS): "counters",
+}
+IN_PLACE: dict[tuple[str, int, str], Callable[[object], str]] = {
+    ("frame", Key.MARKS, "mark"): _named(spec.Mark),
+    ("frame", Key.EVENTS, "event"): _named(spec.Event),
+    ("frame", Key.EVENTS, "ticks from the frame's"): _seconds,
+    ("frame", Key.SCALARS, "ticks from the frame's"): _seconds,
+}
+
+_UINT, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
+LONGEST_HEAD = {24: 1, 25: 2, 26: 4, 27: 8}
+
+
+class _Explainer:
+    def __init__(self, raw: bytes, descriptor: Descriptor | None) -> None:
+        self.raw = raw
+        self.descriptor = descriptor
+
+    # ------------------------------------------------------------ the message
+
+    def message(self) -> Iterator[Row]:
+        """Yield the rows of a COSE_Sign1 (RFC 9052 4.2)."""
+        raw = self.raw
+        major, tag, at = self._head(0)
+        if major != _TAG:
+            raise CborError("no COSE message: a tag stands in front")
+        name = _named(spec.Tag)(tag)
+        yield Row(0, raw[:at], "", f"tag {tag}: COSE {name}")
+        major, count, after = self._head(at)
+        yield Row(at, raw[at:after], "", f"array of {count}: protected, unprotected, payload, signature")
+        at = after
+        _, size, body = self._head(at)
+        yield Row(at, raw[at:body], "/0", f"protected header, {size} bytes")
+        yield from self._item(body, (0,), "header", 1)
+        _, count, after = self._head(body + size)
+        yield Row(body + size, raw[body + size : after], "/1", f"unprotected header, {count} entries: must be none")
+        at = after
+        _, size, body = self._head(at)
+        yield Row(at, raw[at:body], "/2", f"payload, {size} bytes, signed")
+        yield from self._item(body, (2,), "frame", 1)
+        at = body + size
+        _, size, body = self._head(at)
+        yield Row(at, raw[at:body], "/3", f"signature, {size} bytes")
+        yield Row(body, raw[body : body + 32], "/3", "r", 1)
+        s = raw[body + 32 : body + size]
+        low = "low, as it must be" if int.from_bytes(s) <= HALF_ORDER else "high: this is not the one form of it"
+        yield Row(body + 32, s, "/3", f"s, {low}", 1)
+        if body + size < len(raw):
+            yield Row(body + size, raw[body + size :], "", "bytes behind the message: there must be none")
+
+    # ------------------------------------------------------------ items
+
+    def _item(self, at: int, path: Path, where: str, depth: int) -> Iterator[Row]:
+        """Yield the rows of a map whose keys are those of `where`."""
+        _, count, pos = self._head(at)
+        yield Row(at, self.raw[at:pos], _joined(path), f"map of {count}", depth)
+        for _ in range(count):
+            key, value_at = self._integer(pos)
+            name = _named(KEYS[where])(key)
+            yield from self._value(pos, value_at, (*path, key), (where, key), name, depth + 1)
+            pos = self._skip(value_at)
+
+    def _value(self, start: int, at: int, path: Path, where: tuple[str, int], name: str, depth: int) -> Iterator[Row]:
+        """Yield the rows of one value of a map; the first begins at `start`, with its key."""
+        raw = self.raw
+        major, argument, body = self._head(at)
+        if major in (_UINT, _NEGATIVE, _SIMPLE):
+            value = self._plain(at)
+            tell = VALUES.get(where)
+            yield Row(start, raw[start:body], _joined(path), f"{name} = {tell(value) if tell else value}", depth)
+        elif major == _TEXT:
+            text = raw[body : body + argument].decode(errors="replace")
+            yield Row(start, raw[start : body + argument], _joined(path), f"{name} = {text!r}", depth)
+        elif major == _BYTES and where == ("frame", Key.BLOCKS):
+            yield Row(start, raw[start:body], _joined(path), f"{name}, {argument} bytes", depth)
+            yield from self._blocks(body, argument, path, depth + 1)
+        elif major == _BYTES:
+            said = f"{name}, {argument} bytes {BYTES.get(where, '')}".rstrip()
+            yield Row(start, raw[start : body + argument], _joined(path), said, depth)
+        elif major == _MAP:
+            yield Row(start, raw[start:at], _joined(path), name, depth)
+            yield from self._item(at, path, INSIDE.get(where, "frame"), depth + 1)
+        else:
+            yield Row(start, raw[start:body], _joined(path), f"{name}, {argument} entries", depth)
+            yield from self._array(body, argument, path, where, depth + 1)
+
+    def _array(self, pos: int, count: int, path: Path, where: tuple[str, int], depth: int) -> Iterator[Row]:
+        """Yield the rows of an array's entries: numbers with names of their own, or arrays or maps of those."""
+        names = PLACES.get(where, ())
+        for place in range(count):
+            major, size, body = self._head(pos)
+            inner = (*path, place)
+            if major == _ARRAY:
+                yield Row(pos, self.raw[pos:body], _joined(inner), f"entry {place}, {size} numbers", depth)
+                yield from self._array(body, size, inner, where, depth + 1)
+            elif major == _MAP:
+                yield from self._item(pos, inner, INSIDE.get(where, "frame"), depth)
+            else:
+                yield self._place(pos, inner, where, names[place] if place < len(names) else str(place), depth)
+            pos = self._skip(pos)
+
+    def _place(self, pos: int, path: Path, where: tuple[str, int], name: str, depth: int) -> Row:
+        value = self._plain(pos)
+        tell = IN_PLACE.get((*where, name))
+        said = tell(value) if tell else str(value)
+        if name == "channel" and self.descriptor is not None and isinstance(value, int):
+            channels = self.descriptor.channels
+            said += f" ({channels[value].name})" if 0 <= value < len(channels) else " (there is none)"
+        return Row(pos, self.raw[pos : self._skip(pos)], _joined(path), f"{name} = {said}", depth)
+
+    # ------------------------------------------------------------ blocks
+
+    def _blocks(self, at: int, size: int, path: Path, depth: int) -> Iterator[Row]:
+        end = at + size
+        if self.descriptor is None:
+            yield Row(at, self.raw[at:end], _joined(path), "blocks, not readable without their descriptor", depth)
+            return
+        first = True
+        for stream, channels in enumerate(self.descriptor.streams):
+            count, pos = varint(self.raw, at)
+            names = ", ".join(channel.name for channel in channels)
+            inner = (*path, f"stream {stream}")
+            yield Row(at, self.raw[at:pos], _joined(inner), f"{count} samples of each of {names}", depth)
+            at = pos
+            if not count:
+                continue
+            if not first:
+                delta, pos = varint(self.raw, at)
+                said = f"its newest sample {_seconds(delta >> 1 ^ -(delta & 1))} after that of the readout before"
+                yield Row(at, self.raw[at:pos], _joined(inner), said, depth + 1)
+                at = pos
+            first = False
+            for channel in channels:
+                yield from self._block(at, count, channel, (*inner, channel.name), depth + 1)
+                head, pos = varint(self.raw, at)
+                at = pos + (head >> spec.CODING_BITS)
+        if at != end:
+            yield Row(at, self.raw[at:end], _joined(path), "bytes behind the last stream: there must be none", depth)
+
+    def _block(self, at: int, count: int, channel: Channel, path: Path, depth: int) -> Iterator[Row]:
+        head, body = varint(self.raw, at)
+        length, coding = head >> spec.CODING_BITS, head & (1 << spec.CODING_BITS) - 1
+        name = _named(spec.Coding)(coding)
+        yield Row(at, self.raw[at:body], _joined(path), f"block of {channel.name}: {name}, {length} bytes", depth)
+        data = self.raw[body : body + length]
+        try:
+            samples = decode_block(coding, data, count, channel.bits)
+            said = (
+                f"{count} samples from {samples[0]} to {samples[-1]}, lowest {samples.min()}, highest {samples.max()}: "
+                f"{8 * length / count:.2f} bits each, {side_bits(coding, data, count, channel.bits)} bits beside"
+            )
+        except BlockError as error:
+            said = f"does not decode: {error}"
+        if coding == spec.Coding.LIFT:
+            said += f"; {lift_head(data, channel.bits)}"
+        yield Row(body, data, _joined(path), said, depth + 1)
+
+    # ------------------------------------------------------------ heads
+
+    def _head(self, at: int) -> tuple[int, int, int]:
+        """Return major type, argument and the offset behind the head at `at` (RFC 8949 section 3)."""
+        first = self.raw[at]
+        size = LONGEST_HEAD.get(first & 31, 0)
+        if first & 31 > 27:
+            raise CborError(f"an indefinite or reserved length at byte {at}")
+        if at + 1 + size > len(self.raw):
+            raise IndexError
+        argument = int.from_bytes(self.raw[at + 1 : at + 1 + size]) if size else first & 31
+        return first >> 5, argument, at + 1 + size
+
+    def _integer(self, at: int) -> tuple[int, int]:
+        major, argument, after = self._head(at)
+        if major not in (_UINT, _NEGATIVE):
+            raise CborError(f"a map key that is no integer at byte {at}")
+        return (argument if major == _UINT else -1 - argument), after
+
+    def _plain(self, at: int) -> object:
+        major, argument, after = self._head(at)
+        if major == _SIMPLE:
+            return {20: False, 21: True}.get(argument, f"simple value {argument}")
+        if major == _NEGATIVE:
+            return -1 - argument
+        return argument if major == _UINT else self.raw[after : self._skip(at)].hex()
+
+    def _skip(self, at: int) -> int:
+        """Return the offset behind the item at `at`."""
+        major, argument, at = self._head(at)
+        if major in (_BYTES, _TEXT):
+            at += argument
+        for _ in range(argument * (2 if major == _MAP else 1) if major in (_ARRAY, _MAP) else 0):
+            at = self._skip(at)
+        if at > len(self.raw):
+            raise IndexError
+        return at
+
+
+def lift_head(body: bytes, bits: int) -> str:
+    """Return what the head of a LIFT block says (SPEC section 6)."""
+    widths: Mapping[str, int] = {
+        "order": spec.LIFT_ORDER_BITS,
+        "levels": spec.LIFT_LEVELS_BITS,
+        "size": spec.LIFT_SIZE_BITS,
+        "parameter": spec.LIFT_PARAMETER_BITS,
+        "shift": spec.LIFT_SHIFT_BITS,
+        "sum": spec.LIFT_SUM_BITS,
+    }
+    text, at, told = "".join(f"{byte:08b}" for byte in body[:16]), 0, dict[str, int]()
+    for name, width in widths.items():
+        told[name] = int(text[at : at + width] or "0", 2)
+        at += width
+    kernels = [
+        int(text[at + k * spec.LIFT_KERNEL_BITS :][: spec.LIFT_KERNEL_BITS] or "0", 2) for k in range(told["levels"])
+    ]
+    parts = [
+        f"differences of order {told['order']}",
+        f"{told['levels']} levels, kernels {kernels}" if kernels else "no levels",
+        f"sub-blocks of {spec.LIFT_UNIT << told['size']}",
+        f"first parameter {told['parameter']}",
+    ]
+    parts += [f"{told['shift']} low bits left out"] if told["shift"] else []
+    parts += [f"sums of {1 << told['sum']}"] if told["sum"] else []
+    return ", ".join(parts)
+
+
+def _joined(path: Path) -> str:
+    return "/" + "/".join(map(str, path))
