@@ -1,4 +1,4 @@
-"""What a test asks of a recorded board: its events, its samples stretch by stretch, what was lost beside what was played."""
+"""What a test asks of a recorded board: its events, its samples and marks, whether they are what was played."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def number(event: Event, key: spec.EventKey, default: int | None = None) -> int:
 
 
 def unharmed(frames: Frames, played: Mapping[str, NDArray[Any]], but: Iterable[str] = ()) -> int:
-    """Hold that every channel except those of the parts `but` has all samples played, in one piece; returns how many."""
+    """Hold that every channel, but those of the parts `but`, has the samples played in one piece; returns how many."""
     samples = 0
     parts = {channel.name: channel.part.lower() for channel in frames[0].descriptor.channels}
     for channel in compare((frame.signals for frame in frames), played):
