@@ -18,6 +18,8 @@ from vitalwire.capture import Record, Writer, read
 from vitalwire.client import Client, VerifiedFrame
 from vitalwire.frame import readouts
 from vitalwire.messages import Descriptor, Frame
+from vitalwire.offline import Reader
+from vitalwire.plot import ecg_paper
 from vitalwire.registry import Registry
 from vitalwire.session import Duplicate
 from vitalwire.verdict import Verdict, verify
@@ -124,6 +126,7 @@ def main() -> int:
                 frames, twice = record(board, registry, CAPTURE, console)
                 played = board.played()
             verdict = verify(captured(CAPTURE), registry)
+            ecg_paper(Reader(CAPTURE, registry).frames(thumbprint), PLOT)
     comparisons = compare((frame.signals for frame in frames), played)
     console.print(report(frames, twice, verdict, comparisons, sign.run(rounds=20)))
     console.print(f"capture: {CAPTURE}   plot: {PLOT}")
