@@ -33,7 +33,8 @@ class Clock:
         accuracy = 0
         while (error - 1) >> accuracy:
             accuracy += 1
-        return utc, accuracy
+        # so wide a bound says nothing, and has no number in a frame
+        return (utc, accuracy) if accuracy < 64 else None
 
     def set(self, ticks, utc, accuracy):
         # A controller's word, already authenticated. Returns whether it was plausible; if not, nothing changes.

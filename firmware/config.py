@@ -1,5 +1,5 @@
-# This board's settings and keys, from the file system. A setting out of its bounds is refused with its name; keys are
-# never shown, logged or sent.
+# This board's settings and keys, from the file system. Where a setting is refused, the board keeps everything and gives
+# its prompt to nobody, whatever else was said; keys are never shown, logged or sent.
 import json
 
 # name: (default, smallest, largest), or (default, allowed...) for text, or a boolean
@@ -34,6 +34,12 @@ class Config:
                 self.refused = self.refused or name
                 value = rule[0]
             setattr(self, name, value)
+        for name in given:
+            if name not in _SETTINGS:
+                self.refused = self.refused or name
+        if self.refused:
+            self.when_full = "stop"
+            self.repl = False
         self._counted = root + "/counted"
         self.key = _secret(root + "/key")
         self.secret = _secret(root + "/secret")

@@ -14,6 +14,8 @@ _WATCHDOG_MS = const(10000)
 
 # What reset() was told survives in the clock's memory; otherwise the chip knows power-on, reset pin and watchdog.
 _cause = (machine.RTC().memory() or (machine.reset_cause(),))[0]
+if _cause == machine.DEEPSLEEP_RESET:
+    _cause = machine.HARD_RESET
 machine.RTC().memory(b"")
 _raw = time.ticks_us()
 _now = 0

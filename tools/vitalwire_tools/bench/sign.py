@@ -11,6 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from ..folders import FIRMWARE
+from ..interpreter import MICROPYTHON
 
 ESP32_MODMUL_US = 226  # `a * b % p` in stock MicroPython on an ESP32 at 160 MHz
 HEAPS = {"": "2m", "_128k": "128k"}  # the unix port's own default, and the budget of a device
@@ -81,7 +82,7 @@ print(json.dumps({
 
 def measure(rounds: int, heap: str, firmware: Path) -> dict[str, Any]:
     """Return one process's figures: times in microseconds, ratios and the longest slice in multiplications."""
-    command = ["micropython", "-X", f"heapsize={heap}", "-c", SCRIPT, str(rounds)]
+    command = [*MICROPYTHON, "-X", f"heapsize={heap}", "-c", SCRIPT, str(rounds)]
     environment = {**os.environ, "MICROPYPATH": f"{firmware}:.frozen"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:

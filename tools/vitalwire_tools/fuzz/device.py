@@ -10,10 +10,11 @@ import tempfile
 from pathlib import Path
 
 from ..folders import FIRMWARE
+from ..interpreter import MICROPYTHON
 from . import corpus
 
 HERE = Path(__file__).resolve().parent
-COMMAND = ("micropython", "-X", "heapsize=32m", str(HERE / "device_mp.py"))
+COMMAND = (*MICROPYTHON, "-X", "heapsize=32m", str(HERE / "device_mp.py"))
 PREFIX = "device-"
 # target: (what it reads, the kind of vectors it begins with)
 TARGETS: dict[str, tuple[str, str]] = {
@@ -40,10 +41,7 @@ def run(name: str, *, seconds: int | None, runs: int | None, seed: int, findings
         numbers = [str(number or 0) for number in (seed, runs, seconds)]
         done = subprocess.run(
             [
-                "micropython",
-                "-X",
-                "heapsize=32m",
-                str(HERE / "device_mp.py"),
+                *COMMAND,
                 name.removeprefix("device-"),
                 str(seeds),
                 *numbers,

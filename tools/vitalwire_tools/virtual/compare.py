@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from vitalwire.signals import Signal
 
-SLOW = 10_000  # samples of a log below which each of them may be where a boot began
-
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -24,25 +22,46 @@ class Comparison:
     different: int
 
 
-def compare(signals: Iterable[Mapping[str, Signal]], played: Mapping[str, NDArray[Any]]) -> list[Comparison]:
-    """Compare the signals of one boot's frames, in order, with the log of `Hardware.save`.
+def compare(
+    signals: Iterable[Mapping[str, Signal]], played: Mapping[str, NDArray[Any]], *, single_boot: bool = False
+) -> list[Comparison]:
+    """Compare the signals of one boot's frames, in order, with the log of `Hardware.save`; one row a channel played.
 
-    A boot's samples begin where the board last emptied that chip's FIFO; the log names these places (of what has no
-    FIFO and few samples, any is one) and the one that fits best is taken. Samples the device marked as not measured
-    count as decoded, not as valid.
+    A boot's samples begin where the board emptied that chip's FIFO: for the last time in a `single_boot` without
+    faults, otherwise at the place that fits best (of what has no such places, at any). Samples the device marked as
+    not measured count as decoded, not as valid.
     """
     decoded: dict[str, list[Signal]] = {}
     for frame in signals:
         for name, signal in frame.items():
             decoded.setdefault(name, []).append(signal)
-    return [_channel(name, parts, played) for name, parts in decoded.items()]
+    rows = []
+    for part in sorted(name.removesuffix("_starts") for name in played if name.endswith("_starts")):
+        starts = [0, *played[f"{part}_starts"].tolist()]
+        for name in channels_of(part, played):
+            if single_boot:
+                candidates: Iterable[int] = starts[-1:]
+            else:
+                candidates = starts if len(starts) > 1 else range(len(played[name]))
+            rows.append(_channel(name, decoded.get(name, []), played[name], candidates))
+    return rows
 
 
-def _channel(name: str, parts: list[Signal], played: Mapping[str, NDArray[Any]]) -> Comparison:
+def channels_of(part: str, played: Mapping[str, NDArray[Any]]) -> list[str]:
+    """Return the channels of one part in a log: they stand in front of its times."""
+    found: list[str] = []
+    for name in played:
+        if name == f"{part}_us":
+            return found
+        found = [] if name.endswith(("_us", "_lost", "_starts")) else [*found, name]
+    return []
+
+
+def _channel(name: str, parts: list[Signal], log: NDArray[Any], starts: Iterable[int]) -> Comparison:
+    if not parts:
+        return Comparison(name, 0, 0, 0)
     counts = np.concatenate([part.counts for part in parts])
     valid = np.concatenate([part.valid for part in parts])
-    log = played[name]
-    starts = played[f"{parts[0].channel.part.lower()}_starts"].tolist() if len(log) > SLOW else range(len(log))
     different = min(_differences(counts, valid, log[start:]) for start in starts)
     return Comparison(name, len(counts), int(valid.sum()), different)
 

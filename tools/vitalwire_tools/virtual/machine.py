@@ -13,12 +13,11 @@ import queue
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 import tty
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from typing import Any
 from ..codegen import board as boards
 from ..compile import compile_firmware
 from ..folders import BOARDS
+from ..interpreter import MICROPYTHON
 from ..provision import Identity, filesystem_image, new_identity
 from .hardware import Hardware, environment, load_signals
 from .relay import Relay
@@ -34,7 +34,6 @@ FLASH, ABOUT = "flash.bin", "board.json"
 EXIT = 64  # a board process that resets ends with this plus the cause (firmware/hal/virtual.py)
 RAW_REPL = b"raw REPL; CTRL-B to exit\r\n"
 OFF_US = 1_000_000  # how long a power cut lasts for the chips
-LAUNCH = "import sys; from micropython_run import run_main; sys.exit(run_main(sys.argv))"
 Say = Callable[[dict[str, Any]], None]
 
 
@@ -49,14 +48,19 @@ class Options:
     seed: int = 0
     listen: tuple[str, int] | None = None
     faults: tuple[Mapping[str, Any], ...] = ()
+    sectors: int = 0  # of the journal, instead of the board's own number
     extra: Mapping[str, str] = field(default_factory=dict)  # further VITALWIRE_* settings, for tests
     modules: Mapping[str, str] = field(default_factory=dict)  # further device modules, name.py -> source
     start: str = "main"  # the module that is started
 
 
-def board_file() -> boards.Board:
-    """Return the virtual board's description."""
-    return boards.load(BOARDS / "virtual" / "board.toml")
+def board_file(sectors: int = 0) -> boards.Board:
+    """Return the virtual board's description, its journal cut to so many sectors if that is given."""
+    board = boards.load(BOARDS / "virtual" / "board.toml")
+    if not sectors:
+        return board
+    offset, _ = board.partitions["journal"]
+    return replace(board, partitions=board.partitions | {"journal": (offset, sectors * boards.SECTOR)})
 
 
 def create(folder: Path, device: str = "virtual", settings: Mapping[str, object] | None = None) -> Identity:
@@ -82,7 +86,7 @@ class Machine:
         self.options = options
         self.say = say
         self.about = json.loads((options.folder / ABOUT).read_text())
-        self._board = board_file()
+        self._board = board_file(options.sectors)
         self._hardware = Hardware(
             self._board,
             load_signals(BOARDS / "virtual" / "signals"),
@@ -148,7 +152,7 @@ class Machine:
             unique_id=hashlib.sha256(self.about["public_key"].encode()).digest()[:6],
         )
         extra = {f"VITALWIRE_{name}": value for name, value in self.options.extra.items()}
-        command = [sys.executable, "-c", LAUNCH, "-X", f"heapsize={self.options.heap}"]
+        command = [*MICROPYTHON, "-X", f"heapsize={self.options.heap}"]
         command += ["-c", ""] if repl else ["-c", f"import {self.options.start}"]
         self._process = subprocess.Popen(
             command,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..codegen.board import Board, render
+from ..interpreter import MICROPYTHON
 from .hardware import Hardware, environment
 
 
@@ -48,7 +49,7 @@ def run(
     silent, silence = os.pipe()
     try:
         settings = environment(board, fd=theirs.fileno(), flash=folder / "flash.bin", speed=speed, cpu=cpu, cause=cause)
-        command = ["micropython", "-X", f"heapsize={heap}", "-c", script, *arguments]
+        command = [*MICROPYTHON, "-X", f"heapsize={heap}", "-c", script, *arguments]
         server.start()
         process = subprocess.Popen(
             command,

@@ -1,0 +1,23 @@
+"""The demo says yes when all is well, and no when a chip is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from vitalwire_tools import demo
+
+
+def test_the_demo_ends_well_with_every_sample_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without faults the demo ends with 0 and leaves a capture and a picture."""
+    monkeypatch.chdir(tmp_path)
+    assert demo.run() == 0
+    assert demo.CAPTURE.stat().st_size > 10_000
+    assert demo.PLOT.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("fault", [{"chip": "max30003", "fault": "missing"}, {"chip": "max30003", "fault": "lead_off"}])
+def test_the_demo_fails_without_an_ecg(fault: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A channel that was never decoded, or never valid, makes the demo end with 1."""
+    monkeypatch.chdir(tmp_path)
+    assert demo.run([fault]) == 1
