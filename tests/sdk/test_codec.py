@@ -15,13 +15,13 @@ from tests.blocks import edges, excerpts
 from tests.protocol.stranger.blocks import Bits, read_lift, read_raw
 from tests.protocol.stranger.cbor import Refused
 
-from vitalwire.codec import decode_block, decode_blocks, encode_block, planes, side_bits
+from vitalwire.codec import decode_block, decode_blocks, encode_block, heads, side_bits
 from vitalwire.errors import BlockError, UsageError
 from vitalwire_protocol import spec
 from vitalwire_protocol.spec import Coding
 
 MAX = spec.Limit.MAX_BLOCK_SAMPLES
-HEADS = {**planes.HEAD}
+HEADS = {**heads.HEAD}
 
 
 def test_the_example_of_the_specification() -> None:

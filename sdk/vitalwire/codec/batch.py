@@ -14,7 +14,9 @@ Int = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Samples = NDArray[np.int32]
 
-WINDOW = 64  # bits seen at once from any byte on: a field of up to 57 bits lies inside
+WORD_LOG = 5
+WORD = 1 << WORD_LOG  # bits from one window to the next
+WINDOW = 63  # bits seen at once; a field of up to 32 bits lies inside the window that its first bit's word begins
 
 
 class Batch:
@@ -22,15 +24,15 @@ class Batch:
 
     def __init__(self, bodies: Sequence[bytes], columns: dict[str, Sequence[int]]) -> None:
         self.out: list[Samples | BlockError | None] = [None] * len(bodies)
-        data = b"".join(bodies)
+        self.data = b"".join(bodies)
         sizes = np.fromiter(map(len, bodies), np.int64, len(bodies))
         end = np.cumsum(sizes) * 8
         self.columns = {name: np.asarray(values, dtype=np.int64) for name, values in columns.items()}
         self.columns |= {"index": np.arange(len(bodies)), "start": end - sizes * 8, "end": end}
-        bits = np.unpackbits(np.frombuffer(data + b"\x80", np.uint8))
-        self.ones = np.flatnonzero(bits.view(np.bool_))  # where the one bits are; the last stands behind the end
-        padded = data + bytes(WINDOW // 8)
-        self._windows = np.ndarray((len(data) + 1,), ">u8", padded, strides=(1,)).astype(np.uint64)
+        words = len(self.data) * 8 // WORD + 2  # in the last one nothing is left
+        padded = self.data + bytes(3 * WORD // 8)
+        windows = np.ndarray((words,), ">u8", padded, strides=(WORD // 8,)).astype(np.uint64)
+        self.windows = windows >> 1  # the highest bit stays free, so that they are signed numbers as well
 
     def __getitem__(self, name: str) -> Int:
         return self.columns[name]
@@ -42,12 +44,11 @@ class Batch:
         return len(self.columns["index"])
 
     def field(self, at: Int, width: Int | int) -> Int:
-        """Return the unsigned numbers of `width` bits at the bit positions `at`; beyond the end there are zeros."""
-        seen = self._windows.take(at >> 3, mode="clip")
-        seen <<= (at & 7).view(np.uint64)
-        seen >>= 1
-        seen >>= np.asarray(WINDOW - 1 - width).view(np.uint64)
-        return seen.view(np.int64)
+        """Return the unsigned numbers of `width` bits, 0 to 32, at the positions `at`; zeros beyond the end."""
+        seen = self.windows.view(np.int64).take(at >> WORD_LOG, mode="clip")
+        seen >>= WINDOW - width - (at & WORD - 1)
+        seen &= np.left_shift(1, width) - 1
+        return seen
 
     def signed(self, at: Int, width: Int | int) -> Int:
         """Return the two's complement numbers of `width` bits, at least one, at the bit positions `at`."""
@@ -67,15 +68,10 @@ class Batch:
         if bad.any():
             for index in self["index"][bad]:
                 self.out[index] = BlockError(f"a block with {message}", reason=reason)
-            self.keep(~bad)
+            self.columns = self.part(~bad).columns
 
-    def split(self, taken: Mask) -> tuple[Batch, Batch]:
-        """Return the blocks outside a mask and those in it; both report into the same `out`."""
-        left, right = copy(self), copy(self)
-        left.keep(~taken)
-        right.keep(taken)
-        return left, right
-
-    def keep(self, good: Mask) -> None:
-        """Leave only the blocks of a mask in the batch."""
-        self.columns = {name: values[good] for name, values in self.columns.items()}
+    def part(self, rows: Mask | Int | slice) -> Batch:
+        """Return the blocks of a mask, of a slice or of these rows in this order; it reports into the same `out`."""
+        part = copy(self)
+        part.columns = {name: values[rows] for name, values in self.columns.items()}
+        return part

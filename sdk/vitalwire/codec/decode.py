@@ -37,8 +37,7 @@ def decode_blocks(
     raw, batch = _open(codings, bodies, counts, bits)
     _read_raw(raw)
     residuals = planes.read(batch)
-    for number in np.unique(batch["count"]):
-        lift.rebuild(batch, residuals, int(number))
+    lift.rebuild(batch, residuals)
     return [
         samples if samples is not None else BlockError("an unread block", reason="block-body") for samples in batch.out
     ]
@@ -62,7 +61,8 @@ def _open(
     batch.refuse((batch["bits"] < 1) | (batch["bits"] > spec.Limit.MAX_BITS), "range", "a sample width out of range")
     known = np.isin(batch["coding"], (spec.Coding.RAW, spec.Coding.LIFT))
     batch.refuse(~known, "block-coding", "an unknown coding")
-    return batch.split(batch["coding"] == spec.Coding.LIFT)
+    lifted = batch["coding"] == spec.Coding.LIFT
+    return batch.part(~lifted), batch.part(lifted)
 
 
 def _read_raw(batch: Batch) -> None:

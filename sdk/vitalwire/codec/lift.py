@@ -1,109 +1,129 @@
-"""Rebuilds samples of LIFT blocks from residuals, by whole rows: cumulated differences, interpolation, sums undone."""
+"""Rebuilds samples of LIFT blocks from residuals, by whole rows: cumulated differences, interpolation, sums undone.
+
+Numbers wrap at 32 bits on the way and only samples are checked, because samples in range prove that nothing wrapped:
+differences of orders up to 3 and predictions of numbers in range stay below 2**31 beside any residual, so what wrapped
+would be a sum of them that differs from itself by less than 2**32.
+"""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitalwire_protocol import spec
 
-from .batch import Batch, Int, Mask, Samples
+from .batch import Batch, Int, Samples
 
 WEIGHTS: NDArray[np.int32] = np.array(spec.LIFT_KERNELS, np.int32)
 TAPS = WEIGHTS.shape[1]
 HALF = 1 << spec.LIFT_SCALE - 1
+CLASS_BITS = 4  # blocks whose counts have these highest bits in common are rebuilt together
 
 
-def rebuild(batch: Batch, residuals: Samples, count: int) -> None:
-    """Put the samples of all blocks of `count` samples into `batch.out`, or the error of those beyond their range.
-
-    Numbers in range have at most `MAX_BITS` bits and magnitudes of weights add up to less than 128, so all but
-    cumulated sums fits 32 bits; what leaves the range on the way is set to 0 at once and refused at the end.
-    """
-    _, batch = batch.split(batch["count"] == count)
-    x, bad = _thin(batch, residuals, count)
-    for level in reversed(range(int(batch["levels"].max()))):
-        _refine(batch, x, bad, level)
-    _unsum(batch, x, bad)
-    x <<= batch["shift"][:, None].astype(np.int32)
-    for index, samples in zip(batch["index"][~bad], x[~bad], strict=True):
-        batch.out[index] = samples
-    batch.refuse(bad, "block-range", "a sample that does not fit its channel")
-
-
-@lru_cache(maxsize=256)
-def _places(count: int, levels: int) -> Int:
-    """Return which residual belongs to each sample: those of the thinnest sequence come first, then level by level."""
-    thin = np.arange(0, count, 1 << levels)
-    order = np.concatenate([thin, *(np.arange(1 << level, count, 2 << level) for level in reversed(range(levels)))])
-    return np.argsort(order) - 1  # the first sample has none
+def rebuild(batch: Batch, residuals: Samples) -> None:
+    """Put the samples of all blocks into `batch.out`, or the error of those beyond their range."""
+    for part in _classes(batch):
+        x = _interpolate(part, residuals)
+        _unsum(part, x)
+        count = part["count"]
+        if count.min() < x.shape[1]:
+            x[np.arange(x.shape[1]) >= count[:, None]] = 0
+        limit = np.left_shift(1, part["width"] - 1)
+        bad = (x.max(axis=1) >= limit) | (x.min(axis=1) < -limit)
+        if part["shift"].any():
+            x <<= part["shift"][:, None].astype(np.int32)
+        for index, samples, n in zip(part["index"].tolist(), x, count.tolist(), strict=True):
+            batch.out[index] = samples[:n]
+        part.refuse(bad, "block-range", "a sample that does not fit its channel")
 
 
-def _outside(values: NDArray[np.signedinteger], width: Int) -> Mask:
-    """Return the rows that have a value beyond `width` signed bits."""
-    limit = np.left_shift(1, width - 1)
-    outside: Mask = (values.max(axis=1) >= limit) | (values.min(axis=1) < -limit)
-    return outside
+def _classes(batch: Batch) -> Iterator[Batch]:
+    """Yield blocks of about the same count, those with more levels first, among these those of higher order."""
+    count, levels, order = batch["count"], batch["levels"], batch["order"]
+    low = np.maximum(np.frexp(count)[1] - CLASS_BITS, 0)
+    kind = count >> low << low
+    rows = np.lexsort((-order, -levels, kind))
+    for some in np.split(rows, np.flatnonzero(np.diff(kind[rows])) + 1):
+        if len(some):
+            yield batch.part(some)
 
 
-def _thin(batch: Batch, residuals: Samples, count: int) -> tuple[Samples, Mask]:
-    """Return rows with the thinnest sequences in place and residuals where the other samples will be; and bad rows."""
-    x = np.empty((len(batch), count), np.int32)
-    bad = np.zeros(len(batch), np.bool_)
-    width = batch["width"] + batch["sum"]
-    for levels in np.unique(batch["levels"]):
-        rows = np.flatnonzero(batch["levels"] == levels)
-        x[rows] = residuals.take(batch["offset"][rows, None] + _places(count, int(levels)), mode="wrap")
-        x[rows, 0] = (batch["first"] << batch["sum"])[rows]
-        thin = x[rows, :: 1 << levels].astype(np.int64)
-        order = batch["order"][rows]
-        for k in reversed(range(int(order.max()))):
-            some = order > k
-            sums = np.cumsum(thin[some, k:], axis=1)
-            outside = _outside(sums, width[rows[some]] + k)
-            sums[outside] = 0
-            thin[some, k:] = sums
-            bad[rows[some]] |= outside
-        outside = _outside(thin, width[rows])
-        thin[outside] = 0
-        bad[rows] |= outside
-        x[rows, :: 1 << levels] = thin
-    return x, bad
+def _interpolate(batch: Batch, residuals: Samples) -> Samples:
+    """Return x of each block, shape (blocks, the largest count); behind a block's own anything may stand."""
+    widest = int(batch["count"].max())
+    levels = -batch["levels"]
+    x = np.empty((0, 0), np.int32)
+    for level in reversed(range(1 - int(levels[0]))):
+        done, active = len(x), int(np.searchsorted(levels, -level, "right"))
+        y = np.empty((active, -(-widest >> level)), np.int32)
+        if done:
+            _refine(batch, residuals, level, x, y[:done])
+        if active > done:
+            _thin(batch.part(slice(done, active)), residuals, y[done:])
+        x = y
+    return x
 
 
-def _refine(batch: Batch, x: Samples, bad: Mask, level: int) -> None:
-    """Turn the residuals of one level into samples, from the even members around them."""
-    rows = np.flatnonzero(batch["levels"] > level)
-    kernel = batch["kernels"][rows] >> spec.LIFT_KERNEL_BITS * level & (1 << spec.LIFT_KERNEL_BITS) - 1
-    even, odd = x[rows, :: 2 << level], x[rows, 1 << level :: 2 << level]
-    n = odd.shape[1]
-    e = np.concatenate([np.repeat(even[:, :1], TAPS - 1, 1), even, np.repeat(even[:, -1:], TAPS, 1)], 1)
+def _rows(residuals: Samples, offset: Int, length: int) -> Samples:
+    """Return the residuals from each of the offsets on, shape (offsets, length)."""
+    step = residuals.itemsize
+    shape = (len(residuals) - length + 1, length)
+    rows: Samples = np.ndarray(shape, np.int32, residuals, strides=(step, step))[offset]
+    return rows
+
+
+def _thin(batch: Batch, residuals: Samples, x: Samples) -> None:
+    """Put the thinnest sequences into `x`."""
+    order = batch["order"]
+    x[:, 0] = batch["first"] << batch["sum"]
+    x[:, 1:] = _rows(residuals, batch["offsets"][:, 0], x.shape[1] - 1)
+    for k in reversed(range(int(order[0]))):
+        some = x[: np.searchsorted(-order, -k), k:]
+        np.cumsum(some, axis=1, dtype=np.int32, out=some)
+
+
+def _refine(batch: Batch, residuals: Samples, level: int, even: Samples, out: Samples) -> None:
+    """Put the members of a level into `out`: the even ones as they are, the odd ones predicted and corrected."""
+    rows, n = np.arange(len(even)), even.shape[1]
+    padded = np.empty((len(even), n + 2 * TAPS - 1), np.int32)
+    padded[:, : TAPS - 1] = even[:, :1]
+    padded[:, TAPS - 1 : TAPS - 1 + n] = even
+    padded[:, TAPS - 1 + n :] = even[:, -1:]
+    members = -(-batch["count"][: len(even)] >> level + 1)
+    if members.min() < n:  # a shorter block: its last number goes on as well
+        last = even[rows, members - 1]
+        for beyond in range(TAPS):
+            padded[rows, TAPS - 1 + members + beyond] = last
+
+    # Rows are joined to add up neighbours, whatever comes of it between them.
+    flat = padded.ravel()
+    kernel = batch["kernels"][: len(even)] >> spec.LIFT_KERNEL_BITS * level & (1 << spec.LIFT_KERNEL_BITS) - 1
     weights = WEIGHTS[kernel]
-    total = np.full_like(odd, HALF)
+    total = np.full(padded.shape, HALF, np.int32)
+    pair = np.zeros(padded.shape, np.int32)
+    inner = len(flat) - 2 * TAPS + 1
     for j in range(TAPS):
-        total += weights[:, j, None] * (e[:, TAPS - 1 - j :][:, :n] + e[:, TAPS + j :][:, :n])
+        np.add(flat[TAPS - 1 - j :][:inner], flat[TAPS + j :][:inner], out=pair.ravel()[:inner])
+        pair *= weights[:, j, None]
+        total += pair
     total >>= spec.LIFT_SCALE
     hold = kernel == 0
-    total[hold] = even[hold, :n]
-    odd += total
-    outside = _outside(odd, (batch["width"] + batch["sum"])[rows])
-    odd[outside] = 0
-    bad[rows] |= outside
-    x[rows, 1 << level :: 2 << level] = odd
+    total[hold, :n] = even[hold]
+    odd = _rows(residuals, batch["offsets"][rows, batch["levels"][: len(even)] - level], out.shape[1] - n)
+    odd += total[:, : odd.shape[1]]
+    out[:, ::2] = even
+    out[:, 1::2] = odd
 
 
-def _unsum(batch: Batch, x: Samples, bad: Mask) -> None:
+def _unsum(batch: Batch, x: Samples) -> None:
     """Turn running sums back into samples: v(i) = v(i - 2**sum) + x(i) - x(i-1)."""
     for log in np.unique(batch["sum"][batch["sum"] > 0]):
         rows = np.flatnonzero(batch["sum"] == log)
         n, lag = x.shape[1], 1 << int(log)
-        steps = np.zeros((len(rows), -(-n // lag) * lag), np.int64)
+        steps = np.zeros((len(rows), -(-n // lag) * lag), np.int32)
         steps[:, 1:n] = np.diff(x[rows], axis=1)
-        steps[:, :lag] += batch["first"][rows, None]
-        v = np.cumsum(steps.reshape(len(rows), -1, lag), axis=1).reshape(steps.shape)[:, :n]
-        outside = _outside(v, batch["width"][rows])
-        v[outside] = 0
-        bad[rows] |= outside
-        x[rows] = v
+        steps[:, :lag] += batch["first"][rows, None].astype(np.int32)
+        v = np.cumsum(steps.reshape(len(rows), -1, lag), axis=1, dtype=np.int32).reshape(steps.shape)
+        x[rows] = v[:, :n]

@@ -1,141 +1,147 @@
-"""Reads the head and the two planes of LIFT blocks into residuals; what these mean is `lift`'s business.
+"""Reads the two planes of LIFT blocks into residuals; what these mean is `lift`'s business.
 
-Every number of a plane is found from the positions of the one bits, so that no loop goes over samples or sub-blocks.
+Sub-blocks are cut into units of `LIFT_UNIT` residuals, which have a parameter in common. The first residuals of all
+units are read at once, then the second ones: no loop goes over blocks or samples.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
 from vitalwire_protocol import spec
 
-from .batch import Batch, Int, Samples
+from .batch import WINDOW, WORD, WORD_LOG, Batch, Int, Mask, Samples
+from .heads import read_heads
+from .unary import read_unary
 
-HEAD = {
-    "order": spec.LIFT_ORDER_BITS,
-    "levels": spec.LIFT_LEVELS_BITS,
-    "size": spec.LIFT_SIZE_BITS,
-    "parameter": spec.LIFT_PARAMETER_BITS,
-    "shift": spec.LIFT_SHIFT_BITS,
-    "sum": spec.LIFT_SUM_BITS,
-}
-GROUPS = 1 << spec.LIFT_LEVELS_BITS  # the base and at most seven levels
+UNIT = spec.LIFT_UNIT
+TOO_LARGE = 1 << spec.LIFT_MAX_RESIDUAL_BITS
 
 
 def read(batch: Batch) -> Samples:
-    """Return the residuals of all blocks that are not refused, in order; adds the columns that `lift` needs.
+    """Return the residuals of all blocks that are not refused; adds the columns of heads and those that `lift` needs.
 
-    `offset` is where a block's residuals begin, `first` its first sample and `width` the bits of each (both without
-    `shift`), `kernels` the kernels as one number, `own` the bits that the residuals took.
+    `offsets`, shape (blocks, groups), is where the residuals of each group begin, `own` how many bits they took all
+    together. Behind those of a group anything may stand; behind all of them there is room for one block more.
     """
-    _head(batch)
+    read_heads(batch)
     if not len(batch):
         return np.zeros(0, np.int32)
-    lengths = _groups(batch)
-    unit = spec.LIFT_UNIT << batch["size"]
-    cuts = -(-lengths // unit[:, None])
-    batch["cuts"] = cuts.sum(axis=1)
-    batch["one"] = np.searchsorted(batch.ones, batch["plane"])
-    batch["stop"] = np.searchsorted(batch.ones, batch["end"])
-    return _residuals(batch, lengths, unit, cuts)
+    numbers, ones = read_unary(batch)
+    pieces, bad = _pieces(batch, numbers)
+    if not bad.any():
+        residuals, bad = _residuals(batch, pieces, numbers, ones)
+        if not bad.any():
+            return residuals
+    batch.refuse(bad, "block-body", "planes that do not fit its samples")
+    return read(batch)  # without the bad ones; twice at most
 
 
-def _head(batch: Batch) -> None:
-    """Read everything in front of the planes."""
-    batch.refuse(batch["count"] < 2, "block-body", "one sample alone in LIFT")
-    batch.refuse(batch["end"] - batch["start"] < sum(HEAD.values()), "block-body", "a cut head")
-    at = batch["start"]
-    for name, size in HEAD.items():
-        batch[name] = batch.field(at, size)
-        at = at + size
-    batch["at"] = at
-    count, levels, order = batch["count"], batch["levels"], batch["order"]
-    batch["width"] = batch["bits"] - batch["shift"]
-    impossible = (levels > 0) & (count << 1 <= 1 << levels)  # a level without odd members
-    impossible |= (order > 0) & (order >= count + (1 << levels) - 1 >> levels)
-    impossible |= (batch["parameter"] > spec.LIFT_MAX_PARAMETER) | (batch["width"] < 1)
-    impossible |= batch["width"] + batch["sum"] > spec.Limit.MAX_BITS
-    batch.refuse(impossible, "block-body", "an impossible head")
-    named = spec.LIFT_KERNEL_BITS * batch["levels"]
-    batch["kernels"] = batch.field(batch["at"], named)
-    batch["first"] = batch.signed(batch["at"] + named, batch["width"])
-    batch["plane"] = batch["at"] + named + batch["width"]
-    batch.refuse(batch["plane"] > batch["end"], "block-body", "a cut head")
+class Pieces(NamedTuple):
+    """Sub-blocks of all blocks in a row, and where each block's begin among them."""
+
+    first: Int
+    block: Int
+    length: Int
+    parameter: Int
 
 
-def _groups(batch: Batch) -> Int:
-    """Return the residuals in each group, shape (blocks, GROUPS): base, then levels from the thinnest on."""
-    count, levels = batch["count"][:, None], batch["levels"][:, None]
-    level = levels - np.arange(GROUPS)  # of the group; of the base: the thinnest sequence itself
-    members = count + (1 << np.maximum(level, 0)) - 1 >> np.maximum(level, 0)
-    lengths = np.where(level >= 0, members >> 1, 0)
-    lengths[:, 0] = members[:, 0] - 1
-    return lengths
+def _pieces(batch: Batch, numbers: Samples) -> tuple[Pieces, Mask]:
+    """Return the sub-blocks, and which blocks have an impossible parameter or not all their numbers.
 
-
-def _residuals(batch: Batch, lengths: Int, unit: Int, cuts: Int) -> Samples:
-    """Read parameters and residuals. A block found bad on the way reads on as zeros and is refused at the end."""
-    ones = batch.ones
-    bad = batch["stop"] - batch["one"] < batch["cuts"] - 1
-    # Sub-blocks of all blocks in a row: their block, how many there are before it in the block, their length.
-    number = np.where(bad, 1, batch["cuts"])
-    cuts = np.where(bad[:, None], np.arange(GROUPS) == 0, cuts)
+    Adds `used`, how many numbers a block has in its unary plane.
+    """
+    number, cuts = batch["number"], batch["cuts"]
     first = np.cumsum(number) - number
     block = np.repeat(np.arange(len(batch)), number)
-    nth = np.arange(len(block)) - first[block]
-    group = np.repeat(np.arange(cuts.size), cuts.ravel())
-    nth_of_group = np.arange(len(group)) - np.repeat(np.cumsum(cuts.ravel()) - cuts.ravel(), cuts.ravel())
-    length = np.minimum(unit[block], lengths.ravel()[group] - nth_of_group * unit[block])
+    unit = UNIT << batch["size"]
+    length = unit[block]
+    some = cuts.ravel() > 0
+    last = np.cumsum(cuts.ravel())[some] - 1
+    length[last] = (batch["lengths"] - (cuts - 1) * unit[:, None]).ravel()[some]
 
-    # Parameters: the first from the head, the others by the gaps between ones.
-    at = np.where(nth > 0, ones[batch["one"][block] + nth - 1], batch["plane"][block] - 1)
-    gap = np.diff(at, prepend=0) - 1
-    step = np.where(nth > 0, (gap >> 1) ^ -(gap & 1), batch["parameter"][block])
+    before = batch["one"] - 1 - first  # the step to a block's first sub-block stands in its head
+    step = numbers.take(before[block] + np.arange(len(block)), mode="clip").astype(np.int64)
+    step = step >> 1 ^ -(step & 1)
+    step[first] = batch["parameter"]
     total = np.cumsum(step)
     parameter = total - (total - step)[first][block]
-    bad |= np.logical_or.reduceat((parameter < 0) | (parameter > spec.LIFT_MAX_PARAMETER), first)
-    coded = np.add.reduceat(np.where(parameter > 0, length, 0), first)
-    bad |= coded > batch["stop"] - batch["one"] - (number - 1)
-    parameter[bad[block]] = 0
+    bad = np.logical_or.reduceat((parameter < 0) | (parameter > spec.LIFT_MAX_PARAMETER), first)
+    batch["used"] = number - 1 + np.add.reduceat(np.where(parameter > 0, length, 0), first)
+    bad |= batch["used"] > batch["stop"] - batch["one"]
+    return Pieces(first, block, length, parameter), bad
 
-    # Quotients by the gaps between the ones that follow, remainders from where the last of these was.
+
+def _residuals(batch: Batch, pieces: Pieces, numbers: Samples, ones: Int) -> tuple[Samples, Mask]:
+    """Return the residuals, and which blocks have one that is too large or another end than that of its remainders."""
+    first, block, length, parameter = pieces
     held = np.where(parameter > 0, length, 0)
     width = np.maximum(parameter - 1, 0)
-    coded = np.add.reduceat(held, first)
-    some = coded > 0
-    begin = np.cumsum(coded) - coded
-    skip = batch["one"] + number - 1
-    before = np.where(number > 1, ones[skip - 1], batch["plane"] - 1)
-    tail = np.where(some, ones[skip + coded - 1], before) + 1
-    at = np.arange(int(coded.sum()))
-    at += np.repeat(skip - begin, coded)
-    at = ones.take(at)
-    z = np.empty_like(at)
-    np.subtract(at[1:], at[:-1], out=z[1:])
-    z[begin[some]] = at[begin[some]] - before[some]
-    z -= 1
-    k = np.repeat(width, held)
+    steps = _behind(batch, ones, batch["number"] - 1)
+    tail = _behind(batch, ones, batch["used"])
     stored = np.add.reduceat(held * width, first)
-    np.cumsum(k, out=at)
-    at -= k
-    at += np.repeat(tail - np.cumsum(stored) + stored, coded)
-    z <<= k
-    z |= batch.field(at, k)
-    bad |= ~batch.filled(tail + stored)
-    large = z >= 1 << spec.LIFT_MAX_RESIDUAL_BITS
-    if large.any():
-        bad[np.repeat(np.arange(len(batch)), coded)[large]] = True
-        z[large] = 0
+    batch["own"] = tail + stored - steps
+    bad = ~batch.filled(tail + stored)
 
-    signed = z.astype(np.int32)
-    signed >>= 1
-    signed ^= -(z & 1).astype(np.int32)
-    residuals = signed
-    if len(signed) < length.sum():
-        residuals = np.zeros(int(length.sum()), np.int32)
-        residuals[np.repeat(parameter > 0, length)] = signed
-    lengths = np.add.reduceat(length, first)
-    batch["offset"] = np.cumsum(lengths) - lengths
-    batch["own"] = tail + stored - before - 1
-    batch.refuse(bad, "block-body", "planes that do not fit its samples")
-    return residuals
+    # Where the quotients and the remainders of a sub-block begin, and from there those of a unit.
+    quotient = np.cumsum(held) - held
+    quotient += (batch["one"] + batch["number"] - 1 - quotient[first])[block]
+    remainder = np.cumsum(held * width) - held * width
+    remainder += (tail - remainder[first])[block]
+    units = length + UNIT - 1 >> spec.LIFT_UNIT.bit_length() - 1
+    piece = np.repeat(np.arange(len(units)), units)
+    nth = np.arange(len(piece)) - (np.cumsum(units) - units)[piece]
+    nth *= UNIT
+    k = width[piece]
+    quotient = quotient[piece] + nth
+    remainder = remainder[piece] + nth * k
+
+    room = np.empty(len(piece) * UNIT + int(batch["count"].max()), np.int32)
+    residuals = room[: len(piece) * UNIT].reshape(-1, UNIT)
+    most = _read_units(batch, residuals, numbers, quotient.copy(), remainder, k)
+    zero = parameter[piece] == 0
+    if zero.any():
+        residuals[zero] = 0
+    if (most << k >= TOO_LARGE).any():  # or what stands behind a group is
+        real = np.arange(UNIT) < (held[piece] - nth)[:, None]
+        values = numbers.take(quotient[:, None] + np.arange(UNIT), mode="clip").astype(np.int64) << k[:, None]
+        bad[block[piece[((values >= TOO_LARGE) & real).any(axis=1)]]] = True
+    ends = np.cumsum(-(-batch["lengths"] // UNIT)).reshape(-1, batch["lengths"].shape[1])
+    batch["offsets"] = UNIT * (ends - -(-batch["lengths"] // UNIT))
+    return room, bad
+
+
+def _behind(batch: Batch, ones: Int, number: Int) -> Int:
+    """Return the positions behind the first so many numbers of the blocks' unary planes."""
+    at = ones.take(batch["one"] + number - 1, mode="clip") + 1 + batch["moved"]
+    return np.where(number > 0, at, batch["plane"])
+
+
+def _read_units(batch: Batch, out: Samples, numbers: Samples, quotient: Int, remainder: Int, k: Int) -> Int:
+    """Write the residuals of units into `out`, shape (units, UNIT); return the largest quotient of each unit."""
+    mask = (np.left_shift(1, k) - 1).view(np.uint64)
+    shift = k.astype(np.int32)
+    at, left = np.empty_like(k), np.empty_like(k)
+    seen = np.empty(len(k), np.uint64)
+    z, sign, most = np.empty(len(k), np.int32), np.empty(len(k), np.int32), np.zeros(len(k), np.int32)
+    for nth in range(UNIT):
+        np.right_shift(remainder, WORD_LOG, out=at)
+        batch.windows.take(at, out=seen, mode="clip")
+        np.bitwise_and(remainder, WORD - 1, out=left)
+        left += k
+        np.subtract(WINDOW, left, out=left)
+        seen >>= left.view(np.uint64)
+        seen &= mask
+        numbers.take(quotient, out=z, mode="clip")
+        np.maximum(most, z, out=most)
+        z <<= shift
+        np.bitwise_or(z, seen.view(np.int64), out=z, casting="unsafe")
+        np.bitwise_and(z, 1, out=sign)
+        np.negative(sign, out=sign)
+        z >>= 1
+        np.bitwise_xor(z, sign, out=out[:, nth])
+        quotient += 1
+        remainder += k
+    return most.astype(np.int64)
