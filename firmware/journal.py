@@ -55,6 +55,7 @@ class Journal(Records):
         self.burned = None  # (first, last, digest of the last durable frame), for this boot's event
         self.acked = 0  # nobody waits for a frame up to this one
         self.dropped = None  # (first, last, prev, digest): given up, not declared yet
+        self.told = None  # (seq, the same): declared by this frame
         self.lost = 0  # frames given up since boot
         self.tail = 0
         self.first = array("I", bytes(4 * self.sectors))  # of each slot: no frame in it is older
@@ -256,6 +257,7 @@ class Journal(Records):
         self.newest = seq
         self.next = seq + 1
         if flags:
+            self.told = (seq, self.dropped)
             self.dropped = None
         if type == RECORD_DESCRIPTOR:
             self.current = pin
@@ -278,7 +280,7 @@ class Journal(Records):
             yield ("bytecode", 50)
         old = number + 1 - n  # what stands where the sector after this one will be
         oldest = self._unacked(0)
-        declare = self.dropped and self.drop_in == old
+        declare = self.drop_in == old and self._undeclared()
         if old < self.tail or not oldest or oldest >= self.first[(old + 1) % n]:
             oldest = 0
         else:
@@ -289,7 +291,7 @@ class Journal(Records):
         self.first[number % n] = self.newest + 1
         self.start(number, self.boot, self.acked)
         if declare:
-            pack(DROP_BODY, self.tmp, RECORD_HEADER_SIZE, *self.dropped)
+            pack(DROP_BODY, self.tmp, RECORD_HEADER_SIZE, *declare)
             self.small(RECORD_DROP, 0, DROP_BODY_SIZE)
             self.drop_in = number
         yield ("bytecode", 600)
@@ -304,9 +306,15 @@ class Journal(Records):
         self._erased = True
         yield ("bytecode", 50)
 
+    def _undeclared(self):
+        # What no reader may know yet that it was given up: the frame that says so may be given up itself.
+        told = self.told
+        return self.dropped or (told and self._unacked(told[0] - 1) == told[0] and told[1])
+
     def _give_up(self, oldest):
         # The oldest unacknowledged frame and all behind it in its sector. Damaged ones at either end are not declared:
         # what would prove it is gone.
+        before = self._undeclared()
         self.find(oldest)
         number, pos = self.place
         prev = None
@@ -326,8 +334,8 @@ class Journal(Records):
             pos += size_of(header[2])
             yield ("bytecode", 200)
         if prev:
-            if self.dropped:
-                oldest, _, prev, _ = self.dropped
+            if before:
+                oldest, _, prev, _ = before
             self.dropped = (oldest, last, prev, self.digest(number, at))
         self.acked = max(self.acked, self._last(number))
         self.settle()

@@ -53,7 +53,8 @@ def _learn(journal, number, pos, header):
     if type == RECORD_FRAME or type == RECORD_DESCRIPTOR:
         journal.newest = seq
         journal.place = (number, pos)
-        if flags & RECORDFLAG_DECLARES:
+        if flags & RECORDFLAG_DECLARES and journal.dropped:
+            journal.told = (seq, journal.dropped)
             journal.dropped = None
     if type == RECORD_DESCRIPTOR or type == RECORD_COPY:
         pin = (seq, number, pos)
