@@ -43,6 +43,7 @@ class Counts:
     connections: int = 0
     refused: Counter[str] = field(default_factory=Counter)  # quarantined ones too, by reason
     devices: dict[bytes, str] = field(default_factory=dict)  # names by thumbprint
+    last: dict[str, int] = field(default_factory=dict)  # highest number by name
 
     def hear(self, event: ClientEvent) -> None:
         """Count one event of a client."""
@@ -69,6 +70,7 @@ class Counts:
         self.frames += 1
         self.size += len(frame.raw)
         self.devices[frame.device] = frame.name
+        self.last[frame.name] = max(frame.seq, self.last.get(frame.name, 0))
 
     def missing(self, session: Session) -> int:
         """Return how many numbers of the devices seen are missing now and unexplained."""
@@ -87,7 +89,7 @@ class Counts:
             "breaks": self.breaks,
             "refused": dict(self.refused),
             "connections": self.connections,
-            "heads": {name: session.head(device)[0] for device, name in self.devices.items()},
+            "last": dict(self.last),
         }
 
 

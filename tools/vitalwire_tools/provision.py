@@ -47,3 +47,13 @@ def filesystem_image(identity: Identity, settings: dict[str, object], size: int)
         with filesystem.open(name, "wb") as file:
             file.write(content)
     return bytes(filesystem.context.buffer)
+
+
+def read_secret(image: bytes) -> bytes:
+    """Return the controller's secret out of a board's littlefs image."""
+    filesystem = LittleFS(block_size=spec.SECTOR_SIZE, block_count=len(image) // spec.SECTOR_SIZE, mount=False)
+    filesystem.context.buffer = bytearray(image)
+    filesystem.mount()
+    with filesystem.open(SECRET_FILE, "rb") as file:
+        secret: bytes = file.read()
+    return secret

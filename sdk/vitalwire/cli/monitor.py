@@ -143,9 +143,9 @@ def told(event: ClientEvent) -> str:
         case Disconnected(why):
             return f"lost: {why}"
         case Gap(_, first, last):
-            return f"missing: {first} to {last}"
+            return f"not here so far: {first} to {last}"
         case GapClosed(_, first, last):
-            return f"no longer missing: {first} to {last}"
+            return f"here now: {first} to {last}"
         case Burned(_, first, last):
             return f"never used, by the device's word: {first} to {last}"
         case Dropped(_, first, last):

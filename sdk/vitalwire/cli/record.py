@@ -145,8 +145,8 @@ def _summarise(counts: Counts, session: Session, file: Path, last: Path, took: f
         return
     table = output.plain(str(file))
     table.add_row("stored", f"{counts.frames} frames, {counts.size} bytes in {took:.1f} s")
-    for name, head in said["heads"].items():  # type: ignore[attr-defined]
-        table.add_row(name, f"up to frame {head}")
+    for name, last_seq in counts.last.items():
+        table.add_row(name, f"up to frame {last_seq}")
     for what in ("missing", "burned", "dropped", "duplicates", "breaks"):
         if said[what]:
             table.add_row(what, str(said[what]))

@@ -1,0 +1,228 @@
+"""The commands `vitalwire board` and `vitalwire bench`, which join the SDK's by the entry points of pyproject.toml.
+
+Thin: what they run is imported when it is run, because it needs the extra `vitalwire[board]`.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from vitalwire import crypto, paths
+from vitalwire.cli import output
+from vitalwire.cli.stopping import stoppable
+from vitalwire.errors import TransportError, UsageError
+from vitalwire.registry import Registry
+
+board = typer.Typer(help="Boards: so far the one that runs on this computer.", no_args_is_help=True)
+run_group = typer.Typer(help="Run a board.", no_args_is_help=True)
+board.add_typer(run_group, name="run")
+bench = typer.Typer(help="Measure, each figure as a ratio within one run; --json for programs.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+@contextmanager
+def needing(extra: str) -> Iterator[None]:
+    """Say which extra is missing, not only which module."""
+    try:
+        yield
+    except ImportError as error:
+        raise UsageError(f"this needs {error.name}", advice=f'pip install "vitalwire[{extra}]"') from None
+
+
+# ---------------------------------------------------------------- board
+
+
+@run_group.command()
+def virtual(
+    speed: Annotated[
+        float, typer.Option(help="How many times as fast as real time; 0: as fast as can be.", min=0)
+    ] = 1.0,
+    cpu: Annotated[str, typer.Option(metavar="NAME", help="esp32 charges the sample clock with an ESP32's work.")] = "",
+    listen: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Be there on TCP as well as on a pseudo-terminal.")
+    ] = None,
+    faults: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.toml", help="Faults of the chips: [[fault]] tables, see tools/README.md."),
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where its flash is kept; made if it is not there.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the chips' jitter: the same seed gives the same samples.")] = 0,
+    heap: Annotated[int, typer.Option(metavar="KIB", help="Heap of the board's MicroPython.", min=64)] = 128,
+    enrol: Annotated[bool, typer.Option("--enrol", help="Trust this board in your registry, with its secret.")] = False,
+    registry: Annotated[
+        Path | None, typer.Option("--registry", metavar="FILE", help="The registry for --enrol, instead of your own.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the virtual board until Ctrl-C: real firmware and drivers on models of the chips, which play real recordings.
+
+    Its flash keeps identity, journal and counters from one run to the next, as a real board's does.
+    """
+    with needing("board"):
+        from .provision import read_secret
+        from .virtual.faults import FaultError
+        from .virtual.machine import ABOUT, FLASH, Machine, Options, board_file, create
+
+    home = (folder or paths.data_dir() / "boards" / "virtual").resolve()
+    if not (home / FLASH).exists():
+        create(home)
+    public_key = bytes.fromhex(json.loads((home / ABOUT).read_text())["public_key"])
+    thumbprint = crypto.thumbprint(public_key)
+    with Registry(registry or paths.registry_file()) as trusted:
+        if enrol:
+            offset, size = board_file().partitions["fs"]
+            secret = read_secret((home / FLASH).read_bytes()[offset : offset + size])
+            trusted.enrol(thumbprint, _free_name(trusted, thumbprint), secret=secret)
+        known = trusted.get(thumbprint)
+    options = Options(
+        home, speed=speed, cpu=cpu, heap=heap * 1024, seed=seed, listen=_address(listen), faults=_faults(faults)
+    )
+    try:
+        machine = Machine(options, lambda event: _say(event, as_json=as_json))
+    except FaultError as error:
+        raise UsageError(f"{faults}: {error}") from None
+    except OSError as error:
+        raise TransportError(f"cannot start the board: {error}") from None
+    url = f"tcp://{machine.address[0]}:{machine.address[1]}" if machine.address else f"serial://{machine.port}"
+    if as_json:
+        print(
+            json.dumps({"event": "ready", "url": url, "port": machine.port, "fingerprint": thumbprint.hex()}),
+            flush=True,
+        )
+    else:
+        output.say(f"port         {machine.port}" + (f" and {url}" if machine.address else ""))
+        output.say(f"fingerprint  {thumbprint.hex()}")
+        output.say(f"flash        {home}")
+        if known is None or known.revoked_us is not None:
+            output.say(
+                f"next         vitalwire device enrol {thumbprint.hex()} --name virtual   (or run this with --enrol)"
+            )
+        else:
+            output.say(f"next         vitalwire monitor {url}")
+    with stoppable() as stop:
+        ended = threading.Event()
+
+        def watch() -> None:
+            while not (stop.asked or ended.wait(0.1)):
+                pass
+            machine.order({"do": "stop"})
+
+        threading.Thread(target=watch, daemon=True).start()
+        machine.run()
+        ended.set()
+
+
+def _free_name(trusted: Registry, thumbprint: bytes) -> str:
+    taken = {device.name for device in trusted if device.revoked_us is None and device.thumbprint != thumbprint}
+    return "virtual" if "virtual" not in taken else f"virtual {thumbprint.hex()[:8]}"
+
+
+def _say(event: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(event), flush=True)
+    elif event["event"] == "boot":
+        output.say("the board boots")
+    elif event["event"] == "dead":
+        output.say(f"the board's program ended with code {event['code']}: a bug of the firmware")
+
+
+def _address(text: str | None) -> tuple[str, int] | None:
+    if text is None:
+        return None
+    host, _, port = text.rpartition(":")
+    if not (port.isdecimal() and int(port) < 1 << 16):
+        raise UsageError(f"{text!r} is no address to listen on", advice="one is host:port, for instance 127.0.0.1:7000")
+    return host or "127.0.0.1", int(port)
+
+
+def _faults(file: Path | None) -> tuple[dict[str, Any], ...]:
+    if file is None:
+        return ()
+    try:
+        script = tomllib.loads(file.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} is no TOML: {error}") from None
+    if set(script) != {"fault"} or not isinstance(script["fault"], list):
+        raise UsageError(f"{file} is no script of faults", advice="it consists of [[fault]] tables")
+    return tuple(script["fault"])
+
+
+# ---------------------------------------------------------------- bench
+
+
+def _load(name: str) -> ModuleType:
+    with needing("bench"):
+        return import_module(f"{__package__}.bench.{name}")
+
+
+def _show(module: ModuleType, result: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        output.show_json(result)
+        return
+    tables = module.render(result)
+    output.show(*(tables if isinstance(tables, list | tuple) else [tables]))
+
+
+@bench.command()
+def size(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE...", help="Own recordings: .npy of integers, WFDB or CSV.")
+    ] = None,
+    rate: Annotated[float | None, typer.Option(metavar="HZ", help="Their rate, which WFDB knows itself.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Bits a sample of the block codec against FLAC, xz and zlib, on published recordings or your own."""
+    module = _load("size")
+    with needing("bench"), Console(stderr=True).status("compressing"):
+        result = module.run(tuple(files or ()), rate)
+    _show(module, result, as_json)
+
+
+def _plain(name: str, text: str) -> None:
+    """Add the command of a benchmark that needs no arguments."""
+
+    def command(as_json: Json = False) -> None:
+        module = _load(name)
+        with needing("bench"), Console(stderr=True).status("measuring"):
+            result = module.run()
+        _show(module, result, as_json)
+
+    bench.command(name, help=text)(command)
+
+
+for each, said in {
+    "sign": "One ES256 signature under MicroPython in 256-bit modular multiplications.",
+    "device": "What share of an ESP32's time sampling, coding, framing, signing and journal take.",
+    "memory": "Heap of the whole firmware, and allocations per sample.",
+    "host": "Verify and decode on one core against bare P-256 verification and a plain reader.",
+    "latency": "One live frame from its last byte to arrays.",
+    "wire": "Overhead of a frame, and bytes against MedTech JSON, JSON arrays and SenML-CBOR.",
+}.items():
+    _plain(each, said)
+
+
+@bench.command()
+def readme(
+    file: Annotated[
+        Path, typer.Argument(metavar="README", help="The file between whose markers the table goes.")
+    ] = Path("README.md"),
+) -> None:
+    """Run everything and write the README's table of figures. Takes minutes."""
+    module = _load("readme")
+    write: Callable[[Path], None] = module.write
+    with needing("bench"), Console(stderr=True).status("measuring everything"):
+        write(file)
