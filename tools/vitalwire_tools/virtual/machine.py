@@ -44,7 +44,7 @@ class Options:
     folder: Path
     speed: float = 1.0
     cpu: str = ""
-    heap: int = 128 * 1024
+    heap: int = 256 * 1024
     seed: int = 0
     listen: tuple[str, int] | None = None
     faults: tuple[Mapping[str, Any], ...] = ()
