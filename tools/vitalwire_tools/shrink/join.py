@@ -6,7 +6,7 @@ import ast
 import builtins
 from graphlib import TopologicalSorter
 
-from .names import is_private, short_names
+from .names import defined, is_private, rename
 
 
 def reach(program: dict[str, ast.Module], roots: list[str]) -> list[str]:
@@ -20,17 +20,6 @@ def reach(program: dict[str, ast.Module], roots: list[str]) -> list[str]:
             graph[module] = [s.module for s in body if isinstance(s, ast.ImportFrom) and s.module in program]
             waiting += graph[module]
     return list(TopologicalSorter(graph).static_order())
-
-
-def _defined(body: list[ast.stmt]) -> set[str]:
-    """Return the names a module binds itself."""
-    names: set[str] = set()
-    for statement in body:
-        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-            names.add(statement.name)
-        else:
-            names |= {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    return names
 
 
 def _imports(program: dict[str, ast.Module], members: list[str]) -> dict[str, ast.stmt]:
@@ -49,33 +38,19 @@ def _imports(program: dict[str, ast.Module], members: list[str]) -> dict[str, as
     return found
 
 
-def _rename(statement: ast.stmt, new: dict[str, str]) -> None:
-    for node in ast.walk(statement):
-        match node:
-            case ast.Name():
-                node.id = new.get(node.id, node.id)
-            case ast.Global():
-                node.names = [new.get(name, name) for name in node.names]
-    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-        statement.name = new.get(statement.name, statement.name)
-
-
 def join(program: dict[str, ast.Module], members: list[str], name: str) -> dict[str, str]:
     """Join `members`, given in an order that their imports allow, into the new module `name`.
 
     Locals must have been shortened before (names.py): no local may hide a module's name. What other modules import from
-    a member is imported from `name` then, and each member stays as a stub for imports at run time. Returns the private
-    names given: `new` -> `module.old`. Raises ValueError for what it cannot join.
+    a member is imported from `name` then, and each member stays as a stub for imports at run time. Returns the names
+    that had to change: `new` -> `module.old`. Raises ValueError for what it cannot join.
     """
     imports = _imports(program, members)
     taken = set(imports) | set(dir(builtins))
-    private = short_names("_")
     final: dict[tuple[str, str], str] = {}
     for module in members:
-        for old in sorted(_defined(program[module].body)):
-            new = next(private) if is_private(old) else old
-            if new in taken:
-                new = f"{old}_{module.replace('.', '_')}"
+        for old in sorted(defined(program[module].body)):
+            new = f"{old}_{module.replace('.', '_')}" if old in taken else old
             taken.add(new)
             final[module, old] = new
     body = list(imports.values())
@@ -88,7 +63,7 @@ def join(program: dict[str, ast.Module], members: list[str], name: str) -> dict[
                 names |= {a.asname or a.name: final[s.module, a.name] for a in s.names}
         for s in program[module].body:
             if not isinstance(s, ast.Import | ast.ImportFrom):
-                _rename(s, names)
+                rename(s, names)
                 body.append(s)
         public = [(o, new) for (owner, o), new in final.items() if owner == module and not is_private(o)]
         aliases = [ast.alias(new, o if o != new else None) for o, new in public]

@@ -1,8 +1,9 @@
-"""Shortens names that nothing outside can see: local variables, parameters that are no keywords, private attributes.
+"""Shortens names that nothing outside can see; here those of locals, and what all kinds have in common.
 
 Names are shared as far as they can be, because a device keeps one copy of each: parameters begin anew in every
-function, private attributes in every family of classes. A private attribute is reached only from the classes that
-define it.
+function, private attributes in every family of classes, globals in every module. Classes and what holds data get names
+that every MicroPython has in any case, so that they cost nothing. Public functions and methods keep their names, for
+the sake of tracebacks.
 """
 
 from __future__ import annotations
@@ -11,8 +12,22 @@ import ast
 import itertools
 import keyword
 import string
-from collections import Counter
 from collections.abc import Iterator
+
+# Identifiers among the strings that an .mpy file refers to by number (static_qstr_list in MicroPython's
+# py/makeqstrdata.py), which never changes within one version of that format.
+STATIC = """
+    ArithmeticError AssertionError AttributeError BaseException EOFError Ellipsis Exception GeneratorExit ImportError
+    IndentationError IndexError KeyError KeyboardInterrupt LookupError MemoryError NameError NoneType
+    NotImplementedError OSError OverflowError RuntimeError StopIteration SyntaxError SystemExit TypeError ValueError
+    ZeroDivisionError abs all any append args bool builtins bytearray bytecode bytes callable chr classmethod clear
+    close const copy count dict dir divmod end endswith eval exec extend find format from_bytes get getattr globals
+    hasattr hash id index insert int isalpha isdigit isinstance islower isspace issubclass isupper items iter join key
+    keys len list little locals lower lstrip main map micropython next object open ord pop popitem pow print range read
+    readinto readline remove replace repr reverse rfind rindex round rsplit rstrip self send sep set setattr setdefault
+    sort sorted split start startswith staticmethod step stop str strip sum super throw to_bytes tuple type update upper
+    value values write zip
+""".split()  # noqa: SIM905 - easier to read
 
 
 def short_names(prefix: str = "") -> Iterator[str]:
@@ -27,6 +42,29 @@ def short_names(prefix: str = "") -> Iterator[str]:
 def is_private(name: str) -> bool:
     """Whether a name is one module's or one class's own."""
     return name.startswith("_") and not name.startswith("__") and name != "_"
+
+
+def defined(body: list[ast.stmt]) -> set[str]:
+    """Return the names a module binds itself."""
+    names: set[str] = set()
+    for statement in body:
+        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            names.add(statement.name)
+        else:
+            names |= {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return names
+
+
+def rename(statement: ast.stmt, new: dict[str, str]) -> None:
+    """Rename a module's names in one of its statements, whose locals are known to have others."""
+    for node in ast.walk(statement):
+        match node:
+            case ast.Name():
+                node.id = new.get(node.id, node.id)
+            case ast.Global():
+                node.names = [new.get(name, name) for name in node.names]
+    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+        statement.name = new.get(statement.name, statement.name)
 
 
 def _parameters(arguments: ast.arguments) -> list[ast.arg]:
@@ -72,85 +110,11 @@ def _shorten_function(function: ast.FunctionDef, keywords: set[str]) -> None:
                 node.name = new.get(name, name)
 
 
-Class = tuple[str, str]  # module, name
-
-
-def _families(program: dict[str, ast.Module], classes: dict[Class, ast.ClassDef]) -> dict[Class, Class]:
-    """Return for each class one that stands for all that inherit from each other."""
-    parent = {c: c for c in classes}
-
-    def top(c: Class) -> Class:
-        while parent[c] != c:
-            c = parent[c]
-        return c
-
-    for (module, name), definition in classes.items():
-        imported = {
-            alias.asname or alias.name: (s.module or "", alias.name)
-            for s in program[module].body
-            if isinstance(s, ast.ImportFrom)
-            for alias in s.names
-        }
-        for base in definition.bases:
-            if isinstance(base, ast.Name):
-                ancestor = imported.get(base.id, (module, base.id))
-                if ancestor in parent:
-                    parent[top(ancestor)] = top((module, name))
-    return {c: top(c) for c in classes}
-
-
-def _private_members(definition: ast.ClassDef) -> Iterator[str]:
-    """Yield each private name a class uses, as often as it does."""
-    for node in ast.walk(definition):
-        match node:
-            case ast.Attribute(attr=name) if is_private(name):
-                yield name
-            case ast.FunctionDef(name=name) if is_private(name) and node in definition.body:
-                yield name
-    for statement in definition.body:
-        if isinstance(statement, ast.Assign):
-            yield from (t.id for t in statement.targets if isinstance(t, ast.Name) and is_private(t.id))
-
-
-def _rename_members(definition: ast.ClassDef, new: dict[str, str]) -> None:
-    for node in ast.walk(definition):
-        if isinstance(node, ast.Attribute):
-            node.attr = new.get(node.attr, node.attr)
-    for statement in definition.body:
-        match statement:
-            case ast.FunctionDef():
-                statement.name = new.get(statement.name, statement.name)
-            case ast.Assign(targets=targets):
-                for target in targets:
-                    if isinstance(target, ast.Name):
-                        target.id = new.get(target.id, target.id)
-
-
-def shorten(program: dict[str, ast.Module]) -> dict[str, str]:
-    """Shorten locals, parameters and private attributes; returns the attributes: `module.class.new` -> old.
-
-    Raises ValueError for a private attribute that is used outside its classes.
-    """
+def shorten_locals(program: dict[str, ast.Module]) -> None:
+    """Shorten local variables, and parameters that no call anywhere names."""
     keywords = {n.arg for tree in program.values() for n in ast.walk(tree) if isinstance(n, ast.keyword) and n.arg}
-    for module, tree in program.items():
+    for tree in program.values():
         for statement in tree.body:
-            members = statement.body if isinstance(statement, ast.ClassDef) else [statement]
-            for member in members:
+            for member in statement.body if isinstance(statement, ast.ClassDef) else [statement]:
                 if isinstance(member, ast.FunctionDef):
                     _shorten_function(member, keywords)
-            if not isinstance(statement, ast.ClassDef):
-                for node in ast.walk(statement):
-                    if isinstance(node, ast.Attribute) and is_private(node.attr):
-                        raise ValueError(f"{module}: {node.attr} is another's private attribute")
-    classes = {(m, s.name): s for m, tree in program.items() for s in tree.body if isinstance(s, ast.ClassDef)}
-    families = _families(program, classes)
-    used: dict[Class, Counter[str]] = {family: Counter() for family in families.values()}
-    for c, definition in classes.items():
-        used[families[c]].update(_private_members(definition))
-    new = {
-        family: dict(zip((name for name, _ in count.most_common()), short_names("_"), strict=False))
-        for family, count in used.items()
-    }
-    for c, definition in classes.items():
-        _rename_members(definition, new[families[c]])
-    return {f"{m}.{c}.{name}": old for m, c in classes for old, name in new[families[m, c]].items()}

@@ -1,0 +1,79 @@
+"""Shortens globals, and puts the names a module uses most in front, where bytecode refers to them by one byte."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections import Counter
+
+from .attributes import FOREIGN
+from .names import STATIC, defined, is_private, rename, short_names
+
+_NEAR = 126  # names that one byte tells apart, besides the file's own
+
+
+def _is_quiet(statement: ast.stmt) -> bool:
+    """Whether no traceback ever names what a statement defines: a class that is no exception, viper code, data."""
+    match statement:
+        case ast.ClassDef(bases=bases):
+            return not any(isinstance(b, ast.Name) and b.id in FOREIGN for b in bases)
+        case ast.FunctionDef(decorator_list=decorators):
+            return any(isinstance(d, ast.Attribute) and d.attr == "viper" for d in decorators)
+    return isinstance(statement, ast.Assign)
+
+
+def shorten_globals(program: dict[str, ast.Module], joined: str) -> dict[str, str]:
+    """Shorten every module's private names, and in `joined` also what no traceback names; returns `new` -> old of it.
+
+    Modules that import from `joined` use the new names too, unless they are stubs, which do nothing else.
+    """
+    used = {n.id for tree in program.values() for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    used |= {"const", "micropython", "super"}  # the compiler itself knows these
+    free = (name for name in STATIC if name not in used)
+    new: dict[str, str] = {}
+    for module, tree in program.items():
+        private, names = short_names("_"), {}
+        quiet = {n for s in tree.body if _is_quiet(s) for n in defined([s])} if module == joined else set()
+        for old in sorted(defined(tree.body)):
+            if is_private(old):
+                names[old] = next(private)
+            elif old in quiet:
+                names[old] = next(free, None) or next(private)
+        for statement in tree.body:
+            rename(statement, names)
+        if module == joined:
+            new = names
+    for tree in program.values():
+        stub = all(isinstance(s, ast.ImportFrom) for s in tree.body)
+        names = {}
+        for node in (n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module == joined):
+            for alias in node.names:
+                old, alias.name = alias.name, new.get(alias.name, alias.name)
+                if alias.asname is None and alias.name != old:
+                    if stub:
+                        alias.asname = old
+                    else:
+                        names[old] = alias.name
+        for statement in tree.body:
+            rename(statement, names)
+    return {name: old for old, name in new.items()}
+
+
+def frequent_first(tree: ast.Module) -> None:
+    """Let a module begin with a list of the names that its functions use most: MicroPython numbers names as they come.
+
+    Locals, which have no names on the device unless they are parameters, must have been shortened before.
+    """
+    known = defined(tree.body) | set(dir(builtins))
+    uses: Counter[str] = Counter()
+    in_tuples = {id(part) for node in ast.walk(tree) if isinstance(node, ast.Tuple) for part in node.elts}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant() if id(node) in in_tuples:
+                pass  # part of an object, not of the bytecode
+            case ast.Name(id=name) if name in known:
+                uses[name] += 1
+            case ast.Attribute(attr=name) | ast.arg(arg=name) | ast.Constant(value=str(name)):
+                uses[name] += 1
+    near: list[ast.expr] = [ast.Constant(name) for name, _ in uses.most_common() if name.isidentifier()]
+    tree.body.insert(0, ast.Expr(ast.List(near[:_NEAR], ast.Load())))
