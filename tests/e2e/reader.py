@@ -8,7 +8,9 @@ from pathlib import Path
 
 from vitalwire.capture import Record, Writer, read
 from vitalwire.client import Client, ClientEvent, VerifiedFrame
+from vitalwire.control.command import Argument
 from vitalwire.registry import Registry
+from vitalwire_protocol.spec import Command
 
 
 class Recorder:
@@ -45,6 +47,17 @@ class Recorder:
                     break
                 if time.monotonic() > end:
                     raise TimeoutError(f"{len(self.frames)} frames, events {self.events[-5:]}")
+
+    def ask(self, command: Command, argument: Argument = None) -> None:
+        """Have one command carried out, keeping nothing meanwhile; CommandError if it is not."""
+        with Client(
+            self._url,
+            registry=self._registry,
+            auto_acknowledge=False,
+            on_event=self.events.append,
+            **self._options,  # type: ignore[arg-type]
+        ) as client:
+            client.command(command, argument)
 
     def in_order(self) -> list[VerifiedFrame]:
         """Return the frames by number: late ones came after their successors."""

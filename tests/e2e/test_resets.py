@@ -1,0 +1,40 @@
+"""Resets of every kind: each boot says why it began, and one chain goes through all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from vitalwire.session import ChainBreak, SecurityEvent
+from vitalwire.verdict import verify
+from vitalwire_protocol.spec import Cause, Command, Event, EventKey
+
+from .board_log import events, number, unharmed, until
+from .reader import Recorder, captured
+
+
+def test_a_boot_says_why_it_began(bench: Callable[..., Any], tmp_path: Path) -> None:
+    """Power-on, the button, a power cut and a command: four boots with their causes, nothing missing between them."""
+    running = bench(speed=20.0, heap=1 << 20)
+    recorder = Recorder(running.board.url, running.registry, tmp_path)
+    recorder.run(until(6.0, boot=1))
+    running.board.reset()
+    recorder.run(until(6.0, boot=2))
+    running.board.power_cut()
+    running.board.power_on()
+    recorder.run(until(6.0, boot=3))
+    recorder.ask(Command.REBOOT)
+    recorder.run(until(6.0, boot=4))
+    frames = recorder.in_order()
+    causes = [number(event, EventKey.CAUSE) for event in events(frames, Event.BOOT)]
+    assert causes == [Cause.POWER_ON, Cause.HARD_RESET, Cause.POWER_ON, Cause.COMMAND]
+    (device,) = verify(captured(recorder.capture), running.registry).devices
+    assert device.ok, device
+    assert device.verified + device.burned == device.head
+    assert device.duplicates == 0
+    assert not recorder.told(SecurityEvent) + recorder.told(ChainBreak)
+    played = running.board.played()
+    for boot in range(1, 5):
+        unharmed([frame for frame in frames if frame.boot == boot], played)
+    assert not running.board.refused()
