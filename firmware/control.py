@@ -33,6 +33,7 @@ from wire import (
     INFO_COMMAND,
     LOGLEVEL_DEBUG,
     LOGLEVEL_ERROR,
+    MAX_ACCURACY,
     MAX_CHANNELS,
     MAX_OPEN,
     MAX_RANGES,
@@ -265,7 +266,7 @@ def _time(value):
         and len(value) == 3
         and _within(value[0], 0, _LAST)
         and _within(value[1], 0, _LAST)
-        and _within(value[2], 0, 63)
+        and _within(value[2], 0, MAX_ACCURACY)
     )
 
 

@@ -10,6 +10,8 @@ from wire import (
     ALG_ES256,
     ALG_ESP256,
     ALG_HMAC_256_256,
+    HEADER_ALG,
+    HEADER_CRIT,
     MAC_SIZE,
     MAX_COMMAND,
     MAX_FRAME,
@@ -22,14 +24,13 @@ PAYLOAD = const(10)  # where a payload is built, so that everything in front of 
 TAIL = 2 + SIGNATURE_SIZE  # what comes behind it in a frame
 _PAYLOAD_HEAD = const(7)  # where its head stands in a message
 _PROTECTED = const(2)  # and the protected header
-_CRIT = const(2)
 _HALF_N = b"\x7f\xff\xff\xff\x80\x00\x00\x00\x7f\xff\xff\xff\xff\xff\xff\xff\xdes}V\xd3\x8b\xcfBy\xdc\xe5a~1\x92\xa8"
 
 
 def _wrap(buf, end, tag, alg):
     # The payload is buf[PAYLOAD:end]; afterwards the message begins at 0 and the signature's place is returned.
     n = end - PAYLOAD
-    buf[:_PAYLOAD_HEAD] = bytes((0xC0 | tag, 0x84, 0x43, 0xA1, 0x01, alg if alg >= 0 else 0x1F - alg, 0xA0))
+    buf[:_PAYLOAD_HEAD] = bytes((0xC0 | tag, 0x84, 0x43, 0xA1, HEADER_ALG, alg if alg >= 0 else 0x1F - alg, 0xA0))
     start = put_head(buf, _PAYLOAD_HEAD, BYTES, n)
     if start != PAYLOAD:  # fewer than 256 bytes
         buf[start : start + n] = buf[PAYLOAD:end]
@@ -84,11 +85,11 @@ def _open(message, tag, algs, size, reason):
     header = reader.item() if header else None
     if not isinstance(header, dict):
         raise ValueError("protected")
-    if _CRIT in header:
+    if HEADER_CRIT in header:
         raise ValueError("crit")
-    if len(header) != 1 or 1 not in header or reader.pos != reader.end:
+    if len(header) != 1 or HEADER_ALG not in header or reader.pos != reader.end:
         raise ValueError("protected")
-    if header[1] not in algs:
+    if header[HEADER_ALG] not in algs:
         raise ValueError("algorithm")
     if len(tail) != size:
         raise ValueError(reason)

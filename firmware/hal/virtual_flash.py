@@ -6,8 +6,8 @@ import os
 
 import micropython
 from micropython import const
+from wire import SECTOR_SIZE
 
-_SECTOR = const(4096)
 _CHUNK = const(256)
 
 
@@ -57,7 +57,7 @@ class FlashFile:
         self.chunk = bytearray(_CHUNK)
 
     def _seek(self, block, offset, n):
-        at = block * _SECTOR + offset
+        at = block * SECTOR_SIZE + offset
         if not 0 <= at <= at + n <= self.size:
             raise OSError(22)
         self.file.seek(self.offset + at)
@@ -71,7 +71,7 @@ class FlashFile:
 
     def writeblocks(self, block, buf, offset=-1):
         if offset < 0:
-            for i in range((len(buf) + _SECTOR - 1) // _SECTOR):
+            for i in range((len(buf) + SECTOR_SIZE - 1) // SECTOR_SIZE):
                 self._erase(block + i)
             offset = 0
         n = len(buf)
@@ -100,13 +100,13 @@ class FlashFile:
             self.cut.end()
 
     def _erase(self, block):
-        at = self._seek(block, 0, _SECTOR)
+        at = self._seek(block, 0, SECTOR_SIZE)
         cut = self.cut and self.cut.due()
         self.charge("flash_erase", 1)
         part = memoryview(self.chunk)
         # any share of the bits may have reached 1
         share = self.cut.random(5) if cut else 4
-        for i in range(0, _SECTOR, _CHUNK):
+        for i in range(0, SECTOR_SIZE, _CHUNK):
             if cut:
                 self.file.seek(at + i)
                 self.file.readinto(part)
@@ -122,9 +122,9 @@ class FlashFile:
 
     def ioctl(self, op, arg):
         if op == 4:
-            return self.size // _SECTOR
+            return self.size // SECTOR_SIZE
         if op == 5:
-            return _SECTOR
+            return SECTOR_SIZE
         if op == 6:
             self._erase(arg)
         return 0

@@ -32,6 +32,7 @@ class Limit(IntEnum):
     MAX_STREAMS = 16
     MAX_BITS = 24  # of a sample
     MAX_EXPONENT = 24  # of ten, of either sign, in SCALE and OFFSET
+    MAX_ACCURACY = 63  # exponent of two of a UTC's uncertainty in microseconds
     MAX_BLOCK_SAMPLES = 8192
     MAX_EVENTS = 16  # in one event frame
     MAX_MARKS = 32  # runs in one data frame
@@ -67,7 +68,7 @@ class Header(IntEnum):
 
 
 class CoseKey(IntEnum):
-    """Parameters of an EC2 public key (RFC 9053 section 7.1); deterministic order is 1, 3, -1, -2, -3."""
+    """Parameters of an EC2 public key (RFC 9053 section 7.1); deterministic order is 1, -1, -2, -3."""
 
     KTY = 1
     CRV = -1

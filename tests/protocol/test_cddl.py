@@ -151,6 +151,7 @@ def test_limits_are_those_of_spec() -> None:
         f"counts = {-(1 << limit.MAX_BITS - 1)}..{(1 << limit.MAX_BITS - 1) - 1}",
         f"start: 0..{limit.MAX_BLOCK_SAMPLES - 1}, length: 1..{limit.MAX_BLOCK_SAMPLES}]",
         f"exponent = {-limit.MAX_EXPONENT}..{limit.MAX_EXPONENT}",
+        f"accuracy = 0..{limit.MAX_ACCURACY} ",
         f"signature = bstr .size {spec.SIGNATURE_SIZE}",
         f'{{1: "{spec.CAPTURE_FORMAT}", 2: {spec.VERSION}}}',
     ):

@@ -49,7 +49,7 @@ _DETAILS: dict[int, tuple[int, int] | int | None] = {
     EventKey.FAULT: UINT64,
     EventKey.MILLIVOLT: UINT64,
     EventKey.UTC: UINT63,
-    EventKey.UTC_ACCURACY: (0, 63),
+    EventKey.UTC_ACCURACY: (0, Limit.MAX_ACCURACY),
     EventKey.PREV: spec.PREV_SIZE,
 }
 
@@ -89,7 +89,7 @@ def parse_any(raw: bytes) -> Frame:
     utc_us = utc_accuracy = None
     if Key.UTC in fields or Key.UTC_ACCURACY in fields:
         utc_us = integer(fields, Key.UTC, *UINT63)
-        utc_accuracy = integer(fields, Key.UTC_ACCURACY, 0, 63)
+        utc_accuracy = integer(fields, Key.UTC_ACCURACY, 0, Limit.MAX_ACCURACY)
     known = _KNOWN.get(number, _DESCRIBED)
     unknown = {} if fields.keys() <= known else {key: fields[key] for key in fields.keys() - known}
 

@@ -21,6 +21,7 @@ Scanned: TypeAlias = tuple[int, int, bytes, bytes, int | None, int | None, int, 
 _SMALL = rb"[\x00-\x17]|\x18[\x18-\xff]|\x19[\x01-\xff]."
 _POSITIVE = rb"(?:[\x01-\x17]|\x18[\x18-\xff]|\x19[\x01-\xff].|\x1a(?!\x00\x00|\xff{4}).{4})"  # 1 to 2^32 - 2
 _TIME = rb"(?:" + _SMALL + rb"|\x1a(?!\x00\x00).{4}|\x1b(?!\x00{4})[\x00-\x3f].{7})"  # below 2^62
+_ACCURACY = rb"([\x00-\x17]|\x18[\x18-\x%02x])" % Limit.MAX_ACCURACY
 _NEGATIVE = rb"[\x20-\x37]|\x38[\x18-\xff]|\x39[\x01-\xff]."
 _BY_24_BITS = rb"(?:" + _SMALL + rb"|" + _NEGATIVE + rb"|[\x1a\x3a]\x00[\x01-\xff]..)"
 _BY_23_BITS = rb"(?:" + _SMALL + rb"|" + _NEGATIVE + rb"|[\x1a\x3a]\x00[\x01-\x7f]..)"
@@ -42,7 +43,7 @@ _HEAD = re.compile(
     + _item(Key.PREV, re.escape(cbor.head(2, spec.PREV_SIZE)) + rb"(.{%d})" % spec.PREV_SIZE)
     + _item(Key.DESCRIPTOR, re.escape(cbor.head(2, spec.DIGEST_SIZE)) + rb"(.{%d})" % spec.DIGEST_SIZE)
     + _item(Key.TICKS, rb"(" + _TIME + rb")")
-    + rb"(?:" + _item(Key.UTC, rb"(" + _TIME + rb")") + _item(Key.UTC_ACCURACY, rb"([\x00-\x17]|\x18[\x18-\x3f])")
+    + rb"(?:" + _item(Key.UTC, rb"(" + _TIME + rb")") + _item(Key.UTC_ACCURACY, _ACCURACY)
     + rb")?(?:" + _item(Key.BLOCKS, rb"(" + _SIZE + rb")") + rb")?",
     re.DOTALL,
 )  # fmt: skip

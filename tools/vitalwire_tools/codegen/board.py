@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vitalwire_protocol import spec
+
 CHIPS = {"esp32"}
 PINS = 40
-SECTOR = 4096
+SECTOR = spec.SECTOR_SIZE
 COSTS = {"modmul", "bytecode", "viper", "sha", "flash_program", "flash_erase", "flash_read", "gc", "bus"}
 SPI_PARTS = {"max30003"}
 I2C_PARTS = {"max30102", "lsm6dso", "max30205"}

@@ -16,6 +16,7 @@ DEVICE_ENUMS: tuple[tuple[type[IntEnum], str], ...] = (
     (spec.Limit, ""),
     (spec.Tag, "TAG_"),
     (spec.Alg, "ALG_"),
+    (spec.Header, "HEADER_"),
     (spec.CoseKey, "COSEKEY_"),
     (spec.Kind, "KIND_"),
     (spec.Key, "KEY_"),

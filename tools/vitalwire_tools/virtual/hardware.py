@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from vitalwire_protocol.spec import Cause
+
 from ..codegen.board import Board, BoardError, Sensor
 from . import faults as scripts
 from .chips.base import Chip, I2cChip, Played, Refused
@@ -37,7 +39,14 @@ NOTHING_DRIVES = 0xFF  # what an SPI master reads with no chip selected or none 
 
 
 def environment(
-    board: Board, *, fd: int, flash: Path, speed: float = 0.0, cpu: str = "", cause: int = 1, unique_id: bytes = b""
+    board: Board,
+    *,
+    fd: int,
+    flash: Path,
+    speed: float = 0.0,
+    cpu: str = "",
+    cause: int = Cause.POWER_ON,
+    unique_id: bytes = b"",
 ) -> dict[str, str]:
     """Return what firmware/hal/virtual.py reads from its environment.
 
@@ -51,7 +60,7 @@ def environment(
         "FLASH": str(flash),
         "SPEED": str(speed),
         "COSTS": ",".join(f"{kind}={cost}" for kind, cost in board.cpu.get(cpu, {}).items()),
-        "CAUSE": str(cause),
+        "CAUSE": str(int(cause)),
         "ID": unique_id.hex(),
     }
     return {f"VITALWIRE_{name}": value for name, value in settings.items()}

@@ -22,6 +22,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from vitalwire_protocol.spec import Cause
+
 from ..codegen import board as boards
 from ..compile import compile_firmware
 from ..folders import BOARDS
@@ -124,7 +126,7 @@ class Machine:
 
     def run(self) -> None:
         """Power the board and serve its terminal until it is ordered to stop."""
-        self._boot(cause=1)
+        self._boot(cause=Cause.POWER_ON)
         try:
             while self._running:
                 self._observe(self._relay.turn(0.1))
@@ -204,7 +206,7 @@ class Machine:
             self._soft_reset()
         elif code == 0:
             self._relay.to_user(b"MPY: soft reboot\r\n")
-            self._boot(cause=5)
+            self._boot(cause=Cause.SOFT_RESET)
         else:
             self.say({"event": "dead", "code": code})
 
@@ -215,7 +217,7 @@ class Machine:
 
     def _soft_reset(self) -> None:
         """Ctrl-D in the raw REPL: a new interpreter, again in the raw REPL, as on a chip."""
-        self._boot(cause=5, repl=True)
+        self._boot(cause=Cause.SOFT_RESET, repl=True)
         self._relay.attach(None)
         os.set_blocking(self._terminal, True)
         self._read_until(b">>> ")
@@ -236,11 +238,11 @@ class Machine:
             self._cut()
             self._hardware.power_cycle(OFF_US)
         elif do == "on" and not self._process:
-            self._boot(cause=1)
+            self._boot(cause=Cause.POWER_ON)
         elif do == "reset":
             self._cut()
             self._hardware.pass_time(50_000)
-            self._boot(cause=2)
+            self._boot(cause=Cause.HARD_RESET)
         elif do == "save":
             self._hardware.save(Path(order["path"]))
         elif do == "stop":

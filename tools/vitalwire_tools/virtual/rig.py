@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from vitalwire_protocol.spec import Cause
+
 from ..codegen.board import Board, render
 from ..interpreter import MICROPYTHON
 from .hardware import Hardware, environment
@@ -34,7 +36,7 @@ def run(
     *,
     speed: float = 0.0,
     cpu: str = "",
-    cause: int = 1,
+    cause: int = Cause.POWER_ON,
     heap: str = "16m",
     data: bytes | None = b"",
 ) -> Run:
