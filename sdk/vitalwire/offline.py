@@ -16,8 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vitalwire.capture import Damage, Record, parts, read
-from vitalwire.capture.scan import peek
+from vitalwire.capture import Damage, Record, parts, peek, read
 from vitalwire.client import VerifiedFrame
 from vitalwire.clock import DeviceClock, Pending
 from vitalwire.errors import ForeignError, InputError, TransportError, UsageError
@@ -26,13 +25,12 @@ from vitalwire.frame.scan import scan
 from vitalwire.registry import Device, Registry
 from vitalwire.session import Outcome, Session, Verified
 from vitalwire.signals import decode_many
-from vitalwire.verdict import Verifier
+from vitalwire.verdict import MAX_DESCRIPTORS, Verifier
 from vitalwire_protocol.spec import Kind
 
 HELD = 32  # frames that wait, at most, until the clocks of their chips are known well
 TOGETHER = 64  # frames decoded in one pass
 WATCHED = 256  # frames between two words on how far it is
-MAX_DESCRIPTORS = 4096
 
 
 def files(path: str | Path) -> list[Path]:

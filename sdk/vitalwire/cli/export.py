@@ -11,7 +11,7 @@ from vitalwire.errors import UsageError
 from vitalwire.export import FORMATS
 from vitalwire.export import export as write
 from vitalwire.offline import Reader, files
-from vitalwire.verdict.report import missing, refused
+from vitalwire.verdict import missing, refused
 
 from . import output
 from .options import Capture, DeviceName, Fingerprints, Json, RegistryFile, opened
@@ -39,7 +39,7 @@ def export(
     Every stream becomes a file of its own, because every chip has an oscillator of its own: TARGET-ecg_lead_i.csv,
     TARGET-ppg.csv and so on, or for WFDB and EDF+ one record for each stretch without a gap: TARGET-ppg-0001.hea. EDF+
     holds 16 bits; where counts need more, the file is BDF+ (24 bits). Marks are a column or annotations; readings and
-    events are files beside. TARGET.json says what is where, what is missing, and what was refused.
+    events are files beside. TARGET.FORMAT.json says what is where, what is missing, and what was refused.
     """
     form = form or SUFFIXES.get(target.suffix.lower())
     if form not in FORMATS:

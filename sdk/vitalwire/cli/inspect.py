@@ -9,20 +9,19 @@ from typing import Annotated
 
 import typer
 
-from vitalwire.capture import Record, parts, read
-from vitalwire.capture.scan import peek
+from vitalwire.capture import Record, parts, peek, read
 from vitalwire.crypto import load_public_key, verify_sign1
 from vitalwire.errors import CaptureError, InputError, TrustError, UsageError
 from vitalwire.frame import parse
 from vitalwire.inspect import Row, explain
 from vitalwire.messages import Descriptor
 from vitalwire.registry import Registry
+from vitalwire.verdict import MAX_DESCRIPTORS
 from vitalwire_protocol.spec import DIGEST_SIZE, Kind, Limit
 
 from . import output
 from .options import Fingerprints, Json, RegistryFile, opened
 
-MAX_DESCRIPTORS = 4096
 SHOWN = 16  # bytes of a field shown in the table; --json has them all
 
 

@@ -19,7 +19,7 @@ from rich.text import Text
 from vitalwire import capture, paths
 from vitalwire.client import Client, ClientEvent, Connected, Disconnected, VerifiedFrame
 from vitalwire.errors import InputError
-from vitalwire.export.tables import details, event_name
+from vitalwire.export import details, event_name
 from vitalwire.packet import LogLine
 from vitalwire.recorder import Counts, Recorder
 from vitalwire.registry import Registry

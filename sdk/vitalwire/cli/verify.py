@@ -11,8 +11,7 @@ from rich.table import Table
 from vitalwire import offline
 from vitalwire.capture import Damage, read
 from vitalwire.registry import Registry
-from vitalwire.verdict import Verdict, Verifier
-from vitalwire.verdict.report import Conclusion, as_dict, conclude, missing, refused
+from vitalwire.verdict import Conclusion, Verdict, Verifier, as_dict, conclude, missing, refused
 
 from . import output
 from .options import Fingerprints, Json, RegistryFile, opened

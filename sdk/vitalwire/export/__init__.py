@@ -1,7 +1,7 @@
 """Exports: one device's verified samples in the formats of others, each sample's count unchanged, nothing filled in.
 
-Reader(path, registry) -> frames -> stretches -> files beginning with TARGET, and TARGET.json, which says what is in
-them, what is missing between them and what was refused.
+Reader(path, registry) -> frames -> stretches -> files beginning with TARGET, and TARGET.FORMAT.json, which says what is
+in them, what is missing between them and what was refused.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from typing import Protocol
 from vitalwire.client import VerifiedFrame
 from vitalwire.errors import UsageError
 from vitalwire.offline import Reader
-from vitalwire.verdict import DeviceVerdict
-from vitalwire.verdict.report import device_as_dict
+from vitalwire.verdict import DeviceVerdict, device_as_dict
 
 from .files import Files
 from .stretches import Begin, Part, Splitter, Stretch
-from .tables import describe
+from .tables import describe, details, event_name
 
-__all__ = ["FORMATS", "Export", "export"]
+__all__ = ["FORMATS", "Export", "details", "event_name", "export"]
 
 # What a format needs beside the SDK, all of it in the extra `export`; the module of its name has `writer(files)`.
 FORMATS = {"csv": "", "parquet": "pyarrow", "wfdb": "wfdb", "edf": "edfio"}
@@ -68,10 +67,10 @@ def export(
     """
     make = _writer(form)
     chosen = reader.device(device)
-    files = Files(Path(target), reader.files[0].stem, overwrite=overwrite)
+    files = Files(Path(target), reader.files[0].stem, form, overwrite=overwrite)
     splitter, stretches = Splitter(), list[Stretch]()
     try:
-        manifest = files.name("", ".json")
+        manifest = files.name("", ".json", beside=True)
         with closing(make(files)) as writer:
             for part in splitter.split(_watched(reader, chosen.thumbprint, progress)):
                 writer.write(part)

@@ -68,7 +68,8 @@ class TableWriter:
             # Another descriptor may have given a stream other channels: then a file of its own.
             self._titles[title] += 1
             number = self._titles[title]
-            path = self._files.name(title if number == 1 else f"{title}-{number}", self._suffix)
+            title = title if number == 1 else f"{title}-{number}"
+            path = self._files.name(title, self._suffix, beside=not self._streams)
             self._sheets[key] = path.name, self._make(path, facts)
         return self._sheets[key]
 

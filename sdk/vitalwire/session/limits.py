@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MIB = 1 << 20
+FUTURE_US = 300_000_000  # a device's UTC may be this much ahead of ours, beyond its own accuracy (SPEC.md section 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,6 @@ class Limits:
     held_bytes: int = 8 * MIB  # of all frames that wait for a descriptor or for proof
     unstored_frames: int = 8192  # delivered and not yet durable
     ask_us: int = 5_000_000  # between two requests for the same descriptor
-    future_us: int = 300_000_000  # a device's UTC may be this much ahead of ours, beyond its own accuracy
+    future_us: int = FUTURE_US
     descriptors: int = 16  # remembered of one device
-    holes: int = 512  # gaps, burned and dropped ranges of one device
     ack_ranges: int = 1024  # of one device, waiting to be taken

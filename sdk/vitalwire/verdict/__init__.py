@@ -1,6 +1,19 @@
 """The verdict on a record: what in it is to be believed, what is missing, and whether anything contradicts itself."""
 
+from vitalwire.verdict.report import Conclusion, as_dict, conclude, device_as_dict, missing, refused
 from vitalwire.verdict.tally import DeviceVerdict
-from vitalwire.verdict.verifier import Verdict, Verifier, verify
+from vitalwire.verdict.verifier import MAX_DESCRIPTORS, Verdict, Verifier, verify
 
-__all__ = ["DeviceVerdict", "Verdict", "Verifier", "verify"]
+__all__ = [
+    "MAX_DESCRIPTORS",
+    "Conclusion",
+    "DeviceVerdict",
+    "Verdict",
+    "Verifier",
+    "as_dict",
+    "conclude",
+    "device_as_dict",
+    "missing",
+    "refused",
+    "verify",
+]

@@ -20,15 +20,16 @@ from vitalwire.frame.scan import scan
 from vitalwire.messages import Descriptor, Frame
 from vitalwire.registry import Registry
 from vitalwire.session.chain import declarations
+from vitalwire.session.limits import FUTURE_US
 from vitalwire.session.outcomes import Reason
 from vitalwire.verdict.run import PLAIN, Run, Words
 from vitalwire.verdict.tally import DeviceVerdict, Tally
 from vitalwire_protocol import spec
 
+MAX_DESCRIPTORS = 4096  # of enrolled devices, in one record
 _RUN = 512  # frames verified by one signature; what a wrong one makes us verify one by one
 _MAX_OPEN = 4096  # frames in all devices' runs together
 _MAX_HELD = 1024  # frames whose descriptor has not come yet
-_MAX_KNOWN = 4096  # descriptors of enrolled devices
 _MAX_FOREIGN = 1024  # descriptors of others
 _PREV = spec.PREV_SIZE
 
@@ -95,7 +96,7 @@ class Verifier:
         *,
         by_chain: bool = True,
         anchors: Mapping[bytes, tuple[int, bytes]] | None = None,
-        tolerance_us: int = 300_000_000,
+        tolerance_us: int = FUTURE_US,
     ) -> None:
         self._registry = registry
         self._max_run = _RUN if by_chain else 1
@@ -190,7 +191,7 @@ class Verifier:
         except SignatureError:
             lane.tally.refused[Reason.FORGED] += 1
             return False
-        while len(self._known) >= _MAX_KNOWN:
+        while len(self._known) >= MAX_DESCRIPTORS:
             del self._known[next(iter(self._known))]
         self._known[body.digest] = lane
         for raw, received_us in self._take_held(body.digest):
