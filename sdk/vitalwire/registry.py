@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from vitalwire import database
-from vitalwire.errors import UsageError
+from vitalwire.errors import RevokedError, UsageError
 from vitalwire_protocol import spec
 
 _SCHEMA = """
@@ -108,7 +108,8 @@ class Registry:
     def enrol(self, thumbprint: bytes, name: str, *, secret: bytes | None = None, now_us: int | None = None) -> Device:
         """Trust a device from now on; again with another name or secret, it gets those.
 
-        Raises `UsageError` for a name already taken, a device once revoked, or a thumbprint or secret of another size.
+        Raises `RevokedError` for a device once revoked, `UsageError` for a name already taken or a thumbprint or secret of
+        another size.
         """
         if len(thumbprint) != spec.THUMBPRINT_SIZE:
             raise UsageError(f"a thumbprint has {spec.THUMBPRINT_SIZE} bytes")
@@ -124,7 +125,7 @@ class Registry:
             if any(found != thumbprint for found, _ in rows):
                 raise UsageError(f"another device is enrolled as {name}", advice="give this one another name")
             if any(revoked is not None for _, revoked in rows):
-                raise UsageError("this device was revoked", advice="give it a new key and enrol that one")
+                raise RevokedError("this device was revoked", advice="give it a new key and enrol that one")
             self._database.execute(
                 "INSERT INTO devices VALUES (?, ?, ?, NULL) ON CONFLICT DO UPDATE SET name = excluded.name",
                 (thumbprint, name, _now(now_us)),

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from vitalwire.capture import Record, parts, read
-from vitalwire.capture.scan import peek
+from vitalwire.capture import Record, parts, peek, read
 from vitalwire.errors import TransportError
 from vitalwire.packet import encode_packet
 from vitalwire.transports.address import Address

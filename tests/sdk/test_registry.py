@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from vitalwire import registry as module
-from vitalwire.errors import UsageError
+from vitalwire.errors import RevokedError, UsageError
 from vitalwire.registry import Device, Registry
 
 ONE, TWO = bytes(range(32)), bytes(range(1, 33))
@@ -65,7 +65,7 @@ def test_revocation_is_final(path: Path) -> None:
         registry.enrol(ONE, "one", secret=SECRET, now_us=5)
         assert registry.revoke(ONE, now_us=9) == Device(ONE, "one", 5, 9)
         assert registry.revoke(ONE, now_us=99).revoked_us == 9
-        with pytest.raises(UsageError):
+        with pytest.raises(RevokedError):
             registry.enrol(ONE, "one")
     with Registry(path) as registry:
         assert registry.get(ONE) == Device(ONE, "one", 5, 9)

@@ -158,10 +158,6 @@ def _position(item: Record) -> tuple[tuple[int, int], tuple[int, int], bool]:
     return (head.seq, head.seq), times, head.kind == Kind.DESCRIPTOR
 
 
-def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    return one[0] <= other[1] and other[0] <= one[1]
-
-
 def select(
     path: str | os.PathLike[str],
     *,

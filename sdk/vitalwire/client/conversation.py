@@ -79,11 +79,6 @@ class Conversation:
         self._acknowledging = Ranges()
 
     @property
-    def bad_packets(self) -> int:
-        """How many runs of bytes between delimiters were no packets."""
-        return self._decoder.counters.bad
-
-    @property
     def is_acknowledging(self) -> bool:
         """Whether the device has not yet taken all acknowledgements, and may."""
         identity = self.controller.identity

@@ -35,10 +35,6 @@ class Waiting(Generic[K]):
     def __contains__(self, need: K) -> bool:
         return need in self._by_need
 
-    def needs(self) -> tuple[K, ...]:
-        """Return what is waited for."""
-        return tuple(self._by_need)
-
     def add(self, need: K, frame: Frame, received_us: int) -> list[Kept]:
         """Keep a frame; return those that had to give way (never the new one)."""
         if frame.digest in self._kept:
