@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from vitalwire.codec import decode_blocks
 from vitalwire.errors import BlockError, FrameError, InputError
-from vitalwire.frame import readouts
-from vitalwire.messages import Channel, Descriptor, Frame, MarkRun, Readout
+from vitalwire.frame.blocks import Cut, cut
+from vitalwire.messages import Channel, Descriptor, Frame, MarkRun
 
 # Decoded at once: enough to make the fixed costs small, few enough to bound memory.
-_PASS_BLOCKS = 1536
+_PASS_BLOCKS = 2048
 _PASS_SAMPLES = 1 << 19
 
 
@@ -72,6 +72,9 @@ class Signal:
 
 Signals: TypeAlias = dict[str, Signal]
 
+# One frame on its way: its cut blocks, and what is wrong with it.
+_Work: TypeAlias = tuple[Frame, Descriptor, Sequence[Cut], InputError | None]
+
 
 def decode(frame: Frame, descriptor: Descriptor) -> Signals:
     """Return the signals of one frame by channel name; channels without samples are not in it.
@@ -91,79 +94,77 @@ def decode_many(frames: Iterable[tuple[Frame, Descriptor]]) -> Iterator[Signals 
     for frame, descriptor in frames:
         work = _prepare(frame, descriptor)
         chunk.append(work)
-        for readout in work.readouts:
-            blocks += len(readout.blocks)
-            samples += len(readout.blocks) * readout.count
+        for _, count, _, pieces in work[2]:
+            blocks += len(pieces)
+            samples += len(pieces) * count
         if blocks >= _PASS_BLOCKS or samples >= _PASS_SAMPLES:
             yield from _finish(chunk)
             chunk, blocks, samples = [], 0, 0
     yield from _finish(chunk)
 
 
-@dataclass(slots=True)
-class _Work:
-    """One frame on its way: its cut blocks, and what is wrong with it."""
-
-    frame: Frame
-    descriptor: Descriptor
-    readouts: tuple[Readout, ...] = ()
-    error: InputError | None = None
-
-
 def _prepare(frame: Frame, descriptor: Descriptor) -> _Work:
-    work = _Work(frame, descriptor)
     try:
-        cut = readouts(frame, descriptor)
+        found = cut(frame, descriptor)
         if frame.marks:
-            _check_marks(frame, descriptor, cut)
-        work.readouts = cut
+            _check_marks(frame, descriptor, found)
     except InputError as error:
-        work.error = error
-    return work
+        return frame, descriptor, (), error
+    return frame, descriptor, found, None
 
 
-def _check_marks(frame: Frame, descriptor: Descriptor, cut: Sequence[Readout]) -> None:
-    counts = {channel.id: readout.count for readout in cut for channel in descriptor.streams[readout.stream]}
+def _check_marks(frame: Frame, descriptor: Descriptor, found: Sequence[Cut]) -> None:
+    counts = {channel.id: count for stream, count, _, _ in found for channel in descriptor.streams[stream]}
     for run in frame.marks:
         if run.start + run.length > counts.get(run.channel, 0):
             raise FrameError(f"a mark on channel {run.channel} reaches past its samples", reason="marks")
 
 
 def _finish(chunk: Sequence[_Work]) -> Iterator[Signals | InputError]:
-    codings: list[int] = []
-    bodies: list[bytes] = []
+    blocks: list[tuple[int, bytes]] = []
     counts: list[int] = []
     bits: list[int] = []
+    widths: dict[int, list[list[int]]] = {}  # by descriptor, for each stream
+    for _, descriptor, found, _ in chunk:
+        by_stream = widths.get(id(descriptor))
+        if by_stream is None:
+            by_stream = widths[id(descriptor)] = [[channel.bits for channel in each] for each in descriptor.streams]
+        for stream, count, _, pieces in found:
+            blocks += pieces
+            counts += [count] * len(pieces)
+            bits += by_stream[stream]
+    codings, bodies = zip(*blocks, strict=True) if blocks else ((), ())
+    decoded = decode_blocks(codings, bodies, counts, bits)
+    at = 0
     for work in chunk:
-        for readout in work.readouts:
-            for channel, (coding, body) in zip(work.descriptor.streams[readout.stream], readout.blocks, strict=True):
-                codings.append(coding)
-                bodies.append(body)
-                counts.append(readout.count)
-                bits.append(channel.bits)
-    decoded = iter(decode_blocks(codings, bodies, counts, bits) if bodies else ())
-    for work in chunk:
-        yield work.error or _assemble(work, decoded)
+        frame, descriptor, found, error = work
+        signals: Signals = {}
+        for stream, _, ticks, pieces in found:
+            samples = decoded[at : at + len(pieces)]
+            at += len(pieces)
+            error = error or _put(signals, descriptor.streams[stream], samples, ticks, frame.marks)
+        if frame.scalars and error is None:
+            try:
+                signals |= _scalars(frame, descriptor)
+            except FrameError as wrong:
+                error = wrong
+        yield error or signals
 
 
-def _assemble(work: _Work, decoded: Iterator[NDArray[np.int32] | BlockError]) -> Signals | InputError:
-    signals: Signals = {}
-    error: InputError | None = None
-    marks = work.frame.marks
-    for readout in work.readouts:
-        for channel in work.descriptor.streams[readout.stream]:
-            samples = next(decoded)
-            if isinstance(samples, BlockError):
-                error = error or samples
-                continue
-            own = tuple(run for run in marks if run.channel == channel.id) if marks else ()
-            signals[channel.name] = Signal(channel, samples, readout.ticks, own)
-    if work.frame.scalars:
-        try:
-            signals |= _scalars(work.frame, work.descriptor)
-        except FrameError as wrong:
-            error = error or wrong
-    return error or signals
+def _put(
+    signals: Signals,
+    channels: Sequence[Channel],
+    decoded: Sequence[NDArray[np.int32] | BlockError],
+    ticks: int,
+    marks: Sequence[MarkRun],
+) -> BlockError | None:
+    """Add the signals of one readout; return the first error there is instead of samples."""
+    for channel, samples in zip(channels, decoded, strict=True):
+        if isinstance(samples, BlockError):
+            return samples
+        own = tuple(run for run in marks if run.channel == channel.id) if marks else ()
+        signals[channel.name] = Signal(channel, samples, ticks, own)
+    return None
 
 
 def _scalars(frame: Frame, descriptor: Descriptor) -> Signals:

@@ -6,6 +6,7 @@ One bad block costs the others nothing. The planes of LIFT are read in `planes`,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from vitalwire_protocol import spec
 from ..errors import BlockError
 from . import lift, planes
 from .batch import Batch, Int, Samples
+
+MANY = 256  # blocks in one call from which on memory is worth keeping
+KEPT = 1 << 24  # bytes, half of what is kept at most
 
 
 def decode_block(coding: int, body: bytes, count: int, bits: int) -> Samples:
@@ -34,6 +38,8 @@ def decode_blocks(
 
     Arrays of one call may share memory.
     """
+    if len(bodies) >= MANY:
+        _keep_memory()
     raw, batch = _open(codings, bodies, counts, bits)
     _read_raw(raw)
     residuals = planes.read(batch)
@@ -41,6 +47,17 @@ def decode_blocks(
     return [
         samples if samples is not None else BlockError("an unread block", reason="block-body") for samples in batch.out
     ]
+
+
+@cache
+def _keep_memory() -> None:
+    """Free one large array that was never touched.
+
+    A C library that returns freed memory to the kernel and faults it in again for the next call, page by page, costs
+    half as much as all the decoding; glibc stops doing so below twice the largest size it has seen freed (mallopt(3),
+    M_MMAP_THRESHOLD). Others take no notice.
+    """
+    np.empty(KEPT, np.uint8)
 
 
 def side_bits(coding: int, body: bytes, count: int, bits: int) -> int:

@@ -19,7 +19,7 @@ from .batch import Batch, Int, Samples
 WEIGHTS: NDArray[np.int32] = np.array(spec.LIFT_KERNELS, np.int32)
 TAPS = WEIGHTS.shape[1]
 HALF = 1 << spec.LIFT_SCALE - 1
-CLASS_BITS = 4  # blocks whose counts have these highest bits in common are rebuilt together
+SPREAD = 0.25  # blocks whose counts differ by no more than this are rebuilt together, the shorter ones padded
 
 
 def rebuild(batch: Batch, residuals: Samples) -> None:
@@ -41,13 +41,14 @@ def rebuild(batch: Batch, residuals: Samples) -> None:
 
 def _classes(batch: Batch) -> Iterator[Batch]:
     """Yield blocks of about the same count, those with more levels first, among these those of higher order."""
-    count, levels, order = batch["count"], batch["levels"], batch["order"]
-    low = np.maximum(np.frexp(count)[1] - CLASS_BITS, 0)
-    kind = count >> low << low
-    rows = np.lexsort((-order, -levels, kind))
-    for some in np.split(rows, np.flatnonzero(np.diff(kind[rows])) + 1):
-        if len(some):
-            yield batch.part(some)
+    by_count = np.argsort(batch["count"], kind="stable")
+    counts = batch["count"][by_count]
+    begin = 0
+    while begin < len(counts):
+        end = int(np.searchsorted(counts, counts[begin] * (1 + SPREAD), "right"))
+        rows = by_count[begin:end]
+        yield batch.part(rows[np.lexsort((-batch["order"][rows], -batch["levels"][rows]))])
+        begin = end
 
 
 def _interpolate(batch: Batch, residuals: Samples) -> Samples:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from vitalwire.errors import BlockError
 from vitalwire.messages import Descriptor, Frame, Readout
 from vitalwire_protocol import spec
@@ -9,7 +11,11 @@ from vitalwire_protocol import spec
 _MAX_VARINT = 0xFFFFFFFF
 _MAX_VARINT_SIZE = 5
 _MAX_TICKS = (1 << 63) - 1
-_CODING_MASK = (1 << spec.CODING_BITS) - 1
+_MAX_SAMPLES = int(spec.Limit.MAX_BLOCK_SAMPLES)
+_CODING_BITS = spec.CODING_BITS
+_CODING_MASK = (1 << _CODING_BITS) - 1
+
+Cut: TypeAlias = tuple[int, int, int, list[tuple[int, bytes]]]  # the fields of a `Readout`
 
 
 def readouts(frame: Frame, descriptor: Descriptor) -> tuple[Readout, ...]:
@@ -17,23 +23,30 @@ def readouts(frame: Frame, descriptor: Descriptor) -> tuple[Readout, ...]:
 
     Raises `BlockError` where the string does not fit the descriptor's streams.
     """
+    found = cut(frame, descriptor)
+    return tuple(Readout(stream, count, ticks, tuple(blocks)) for stream, count, ticks, blocks in found)
+
+
+def cut(frame: Frame, descriptor: Descriptor) -> list[Cut]:
+    """Return the same in plain tuples, for whoever reads many frames."""
     data = frame.blocks
     if data is None:
-        return ()
+        return []
     try:
         return _cut(data, frame.ticks, descriptor)
     except IndexError:
         raise BlockError("the blocks end too early", reason="truncated") from None
 
 
-def _cut(data: bytes, ticks: int, descriptor: Descriptor) -> tuple[Readout, ...]:
-    found: list[Readout] = []
+def _cut(data: bytes, ticks: int, descriptor: Descriptor) -> list[Cut]:
+    found: list[Cut] = []
     pos = 0
+    size = len(data)
     for stream, channels in enumerate(descriptor.streams):
         count, pos = varint(data, pos)
         if count == 0:
             continue
-        if count > spec.Limit.MAX_BLOCK_SAMPLES:
+        if count > _MAX_SAMPLES:
             raise BlockError(f"{count} samples in a block", reason="block-count")
         if found:
             delta, pos = varint(data, pos)
@@ -42,22 +55,16 @@ def _cut(data: bytes, ticks: int, descriptor: Descriptor) -> tuple[Readout, ...]
                 raise BlockError("a readout's ticks out of bounds", reason="range")
         blocks: list[tuple[int, bytes]] = []
         for _ in channels:
-            head = data[pos]
-            second = data[pos + 1] if head > 0x7F else 0
-            if 0 < second < 0x80:  # two bytes, as nearly always
-                head += second - 1 << 7
-                pos += 2
-            else:
-                head, pos = varint(data, pos)
-            stop = pos + (head >> spec.CODING_BITS)
-            if stop > len(data):
+            head, pos = varint(data, pos)
+            stop = pos + (head >> _CODING_BITS)
+            if stop > size:
                 raise IndexError
             blocks.append((head & _CODING_MASK, data[pos:stop]))
             pos = stop
-        found.append(Readout(stream, count, ticks, tuple(blocks)))
-    if pos != len(data):
-        raise BlockError(f"{len(data) - pos} bytes follow the last stream", reason="trailing")
-    return tuple(found)
+        found.append((stream, count, ticks, blocks))
+    if pos != size:
+        raise BlockError(f"{size - pos} bytes follow the last stream", reason="trailing")
+    return found
 
 
 def varint(data: bytes, pos: int) -> tuple[int, int]:
@@ -65,11 +72,14 @@ def varint(data: bytes, pos: int) -> tuple[int, int]:
 
     Raises `BlockError` beyond 5 bytes or 2^32-1 or with a superfluous last byte, `IndexError` where `data` ends.
     """
-    byte = data[pos]
+    value = data[pos]
     pos += 1
-    if byte < 0x80:
-        return byte, pos
-    value = byte & 0x7F
+    if value < 0x80:
+        return value, pos
+    byte = data[pos]
+    if 0 < byte < 0x80:
+        return value + (byte - 1 << 7), pos + 1
+    value &= 0x7F
     for shift in range(7, 7 * _MAX_VARINT_SIZE, 7):
         byte = data[pos]
         pos += 1
