@@ -27,9 +27,6 @@ class Stream:
         self.length = length
         self.consumed = 0
 
-    def consume(self):
-        """Let go of the samples."""
-
     def block(self, channel, buf, pos):
         """Write a block of the bytes 1, 2, 3, ... in coding `channel`."""
         yield ("viper", 1)

@@ -14,6 +14,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.openssl import openssl_verifies, public
 
+from vitalwire.frame import parse
+from vitalwire.registry import Registry
+from vitalwire.verdict import verify
+
 HERE = Path(__file__).resolve().parent
 FIRMWARE = HERE.parents[1] / "firmware"
 AAD = b"vitalwire/1 frame"
@@ -254,3 +258,51 @@ made(maker, maker.status(900, {}))
     assert lines[3] is True
     assert lines[4]["seq"] == 3
     opened(bytes.fromhex(lines[4]["frame"]))
+
+
+@pytest.mark.parametrize("boots", [1, 16, 25])
+def test_a_verdict_explains_all_that_a_device_gave_up(device: Device, boots: int) -> None:
+    """Frames of many turns of the ring that nobody read, boot events and declarations among them: none is missing."""
+    point = ec.derive_private_key(KEY, ec.SECP256R1()).public_key().public_numbers()
+    body = f"""
+fields = contents()
+fields[18][-2] = bytes.fromhex("{point.x:064x}")
+fields[18][-3] = bytes.fromhex("{point.y:064x}")
+def finish(work):
+    for _ in work: pass
+def begin():
+    global maker
+    maker = boot()
+    finish(maker.describe(5, fields))
+    finish(maker.events(6, [(wire.EVENT_BOOT, 6, maker.boot_details(1))]))
+begin()
+journal = maker.journal
+buf = memoryview(bytearray(4096))
+def show():
+    seq = 0
+    while True:
+        seq = journal.next_unacked(seq)
+        if not seq: break
+        put(bytes(buf[:journal.read(seq, buf)]).hex())
+show()
+journal.acknowledge(1, 2)
+journal.flush()
+for life in range({boots}):
+    if life:
+        begin()
+        journal = maker.journal
+    for i in range({200 if boots == 1 else 7}):
+        ticks = 100 + 2 * i
+        finish(maker.data(ticks, [Stream(500, ticks, 400)]))
+        if journal.dropped:
+            finish(maker.events(ticks + 1, []))
+show()
+"""
+    raws = [bytes.fromhex(line) for line in device(body)]
+    with Registry() as registry:
+        registry.enrol(parse(raws[0]).body.thumbprint, "device")
+        (verdict,) = verify(raws, registry).devices
+    assert verdict.ok, verdict
+    assert verdict.verified == len(raws)
+    assert verdict.dropped > 60
+    assert verdict.verified + verdict.dropped + verdict.burned == verdict.head
