@@ -9,13 +9,15 @@ import esp32
 import machine
 import micropython
 from micropython import const
+from wire import CAUSE_HARD_RESET
 
 _WATCHDOG_MS = const(10000)
+_DEEP_SLEEP = const(4)  # machine.DEEPSLEEP_RESET; the other numbers of machine.reset_cause() are those of CAUSE_*
 
 # What reset() was told survives in the clock's memory; otherwise the chip knows power-on, reset pin and watchdog.
 _cause = (machine.RTC().memory() or (machine.reset_cause(),))[0]
-if _cause == machine.DEEPSLEEP_RESET:
-    _cause = machine.HARD_RESET
+if _cause == _DEEP_SLEEP:
+    _cause = CAUSE_HARD_RESET
 machine.RTC().memory(b"")
 _raw = time.ticks_us()
 _now = 0
