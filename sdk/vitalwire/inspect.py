@@ -49,12 +49,22 @@ def explain(raw: bytes, descriptor: Descriptor | None = None) -> list[Row]:
     Without a descriptor the blocks of a data frame stay unread. What cannot be read is the last row.
     """
     rows: list[Row] = []
+    at = 0  # every byte before is in a row
     try:
         for row in _Explainer(raw, descriptor).message():
-            rows.append(row)  # one by one: what was read before an error stays
+            if row.offset > len(raw):
+                raise IndexError
+            if row.offset < at:
+                raise CborError("the lengths of two items contradict each other")
+            if row.offset > at:
+                rows.append(Row(at, raw[at : row.offset], "", "belongs to nothing: the lengths around it do not fit"))
+            rows.append(row)
+            at = row.offset + len(row.data)
     except (InputError, IndexError, ValueError) as error:
-        at = rows[-1].offset + len(rows[-1].data) if rows else 0
         rows.append(Row(at, raw[at:], "", f"not readable from here on: {str(error) or 'it ends too early'}"))
+        return rows
+    if at < len(raw):
+        rows.append(Row(at, raw[at:], "", "bytes behind the message: there must be none"))
     return rows
 
 
@@ -76,21 +86,19 @@ def _named(names: type[IntEnum]) -> Callable[[object], str]:
 
 
 def _utc(value: object) -> str:
-    assert isinstance(value, int)
     try:
-        return f"{datetime.fromtimestamp(value / 1e6, UTC):%Y-%m-%d %H:%M:%S.%f} UTC"
+        return f"{datetime.fromtimestamp(int(str(value)) / 1e6, UTC):%Y-%m-%d %H:%M:%S.%f} UTC"
     except (OverflowError, ValueError, OSError):
         return f"{value} us"
 
 
 def _seconds(value: object) -> str:
-    assert isinstance(value, int)
-    return f"{value / 1e6:.6f} s"
+    return f"{value / 1e6:.6f} s" if isinstance(value, int) else str(value)
 
 
 def _accuracy(value: object) -> str:
-    assert isinstance(value, int)
-    return f"error at most 2^{value} us = {2**value / 1e6:g} s" if value < 64 else str(value)
+    known = isinstance(value, int) and 0 <= value < 64
+    return f"error at most 2^{value} us = {2 ** int(str(value)) / 1e6:g} s" if known else str(value)
 
 
 # What a value says, by map and key; others are shown as they are.
@@ -137,6 +145,7 @@ IN_PLACE: dict[tuple[str, int, str], Callable[[object], str]] = {
 }
 
 _UINT, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
+MAX_DEPTH = spec.Limit.MAX_DEPTH + 4  # with the message's own levels
 LONGEST_HEAD = {24: 1, 25: 2, 26: 4, 27: 8}
 
 
@@ -174,13 +183,12 @@ class _Explainer:
         s = raw[body + 32 : body + size]
         low = "low, as it must be" if int.from_bytes(s) <= HALF_ORDER else "high: this is not the one form of it"
         yield Row(body + 32, s, "/3", f"s, {low}", 1)
-        if body + size < len(raw):
-            yield Row(body + size, raw[body + size :], "", "bytes behind the message: there must be none")
 
     # ------------------------------------------------------------ items
 
     def _item(self, at: int, path: Path, where: str, depth: int) -> Iterator[Row]:
         """Yield the rows of a map whose keys are those of `where`."""
+        _check(depth, at)
         _, count, pos = self._head(at)
         yield Row(at, self.raw[at:pos], _joined(path), f"map of {count}", depth)
         for _ in range(count):
@@ -215,6 +223,7 @@ class _Explainer:
 
     def _array(self, pos: int, count: int, path: Path, where: tuple[str, int], depth: int) -> Iterator[Row]:
         """Yield the rows of an array's entries: numbers with names of their own, or arrays or maps of those."""
+        _check(depth, pos)
         names = PLACES.get(where, ())
         for place in range(count):
             major, size, body = self._head(pos)
@@ -311,13 +320,14 @@ class _Explainer:
             return -1 - argument
         return argument if major == _UINT else self.raw[after : self._skip(at)].hex()
 
-    def _skip(self, at: int) -> int:
+    def _skip(self, at: int, depth: int = 0) -> int:
         """Return the offset behind the item at `at`."""
+        _check(depth, at)
         major, argument, at = self._head(at)
         if major in (_BYTES, _TEXT):
             at += argument
         for _ in range(argument * (2 if major == _MAP else 1) if major in (_ARRAY, _MAP) else 0):
-            at = self._skip(at)
+            at = self._skip(at, depth + 1)
         if at > len(self.raw):
             raise IndexError
         return at
@@ -349,6 +359,11 @@ def lift_head(body: bytes, bits: int) -> str:
     parts += [f"{told['shift']} low bits left out"] if told["shift"] else []
     parts += [f"sums of {1 << told['sum']}"] if told["sum"] else []
     return ", ".join(parts)
+
+
+def _check(depth: int, at: int) -> None:
+    if depth > MAX_DEPTH:
+        raise CborError(f"nested too deep at byte {at}")
 
 
 def _joined(path: Path) -> str:
