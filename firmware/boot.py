@@ -42,8 +42,8 @@ from wire import (
     VERSION,
 )
 
-
 _LIMIT = const(2048)  # bytes of a frame; more in two
+_PAUSE = const(10_000)  # us
 
 
 def build(app):
@@ -58,6 +58,9 @@ def build(app):
         print("vitalwire: counters lost: provision a new key")
         return False
     boot = journal.begin()
+    if not boot:
+        app.job = _wait(app)
+        boot = journal.boot + 1  # no frame will have it
     config.count()
     app.journal = journal
     ms = config.frame_ms
@@ -97,6 +100,17 @@ def build(app):
     )
     app.recorder.begin(hal.ticks(), hal.reset_cause(), contents)
     return True
+
+
+def _wait(app):
+    # Too full for this boot's own number, and nothing may be given up: the link serves what there is, nothing is
+    # recorded. Once acknowledgements make room the board starts afresh.
+    while not app.journal.begin():
+        app.hal.idle(app.hal.ticks() + _PAUSE)
+        yield None
+    app.rebooting = True
+    while True:
+        yield None
 
 
 def _channels(streams, scalars):

@@ -41,6 +41,7 @@ from wire import (
 _BATCH = const(32)  # newly acknowledged frames worth a record
 _BEGIN = const(64)  # bytes of a frame in which its prev stands
 _ENOSPC = const(28)
+_STATE = const(1)  # sectors a boot may take; what frames leave besides (see frame.py) is enough for some 250 boots
 
 
 class Journal(Records):
@@ -77,9 +78,9 @@ class Journal(Records):
         return found
 
     def begin(self):
-        # Make this boot durable and return its number. OSError(28): full under "stop"; again after acknowledgements.
-        if not self.fits(STATE_BODY_SIZE, 1):
-            raise OSError(_ENOSPC)
+        # Make this boot durable and return its number. 0: full under "stop", nothing was done; acknowledgements help.
+        if not self.fits(STATE_BODY_SIZE, _STATE):
+            return 0
         if self.head >= 0:
             last = max(self.newest + 1, self.next)
             self.burned = (self.newest + 1, last, self.prev)
@@ -337,6 +338,8 @@ class Journal(Records):
             if before:
                 oldest, _, prev, _ = before
             self.dropped = (oldest, last, prev, self.digest(number, at))
+        elif before:
+            self.dropped = before  # what told of it may be among the damaged
         self.acked = max(self.acked, self._last(number))
         self.settle()
         yield ("sha", SECTOR_SIZE >> 6)

@@ -12,12 +12,13 @@ import numpy as np
 from vitalwire.session import ChainBreak, Dropped, SecurityEvent
 from vitalwire.verdict import verify
 from vitalwire_protocol.spec import Event, EventKey, Kind
+from vitalwire_tools.virtual import machine
 from vitalwire_tools.virtual.compare import compare
 
 from .board_log import events, number, until
 from .reader import Recorder, captured
 
-SECTORS = 16
+SECTORS = 8
 
 
 def alone(board: Any, seconds: float) -> None:
@@ -31,10 +32,10 @@ def alone(board: Any, seconds: float) -> None:
 
 def test_the_oldest_are_given_up_and_declared(bench: Callable[..., Any], tmp_path: Path) -> None:
     """Under "drop" the verdict tells what the device dropped from what is missing, and what is left is complete."""
-    running = bench(speed=50.0, heap=1 << 20, sectors=SECTORS)
-    alone(running.board, 150)
+    running = bench(speed=50.0, sectors=SECTORS)
+    alone(running.board, 80)
     recorder = Recorder(running.board.url, running.registry, tmp_path)
-    recorder.run(lambda frames: len(frames) > 25 and frames[-1].frame.ticks > 200_000_000)
+    recorder.run(lambda frames: len(frames) > 15 and frames[-1].frame.ticks > 110_000_000)
     verdict = verify(captured(recorder.capture), running.registry)
     (device,) = verdict.devices
     assert verdict.ok, device
@@ -55,26 +56,26 @@ def test_the_oldest_are_given_up_and_declared(bench: Callable[..., Any], tmp_pat
 
 def test_a_reader_that_comes_back_is_told_all_that_was_dropped(bench: Callable[..., Any], tmp_path: Path) -> None:
     """Though the events that declare drops are dropped themselves, in the end nothing is missing unexplained."""
-    running = bench(speed=50.0, heap=1 << 20, sectors=SECTORS)
+    running = bench(speed=50.0, sectors=SECTORS)
     recorder = Recorder(running.board.url, running.registry, tmp_path)
     recorder.run(until(12.0))
     before = recorder.frames[-1].frame.ticks / 1e6
-    alone(running.board, before + 200)
-    recorder.run(until(before + 250))
+    alone(running.board, before + 90)
+    recorder.run(until(before + 115))
     (device,) = verify(captured(recorder.capture), running.registry).devices
     assert device.ok, device
     assert device.first == 1
-    assert device.dropped > 60
+    assert device.dropped > 20
     assert device.verified + device.dropped == device.head
     assert not recorder.told(SecurityEvent) + recorder.told(ChainBreak)
 
 
 def test_a_board_told_to_stop_gives_nothing_up(bench: Callable[..., Any], tmp_path: Path) -> None:
     """Under "stop" a full journal is told and ends sampling; once it was read, recording goes on, nothing dropped."""
-    running = bench(settings={"when_full": "stop"}, speed=50.0, heap=1 << 20, sectors=SECTORS)
-    alone(running.board, 150)
+    running = bench(settings={"when_full": "stop"}, speed=50.0, sectors=SECTORS)
+    alone(running.board, 80)
     recorder = Recorder(running.board.url, running.registry, tmp_path)
-    recorder.run(lambda frames: len(frames) > 25 and frames[-1].frame.ticks > 200_000_000 and bool(frames[-1].signals))
+    recorder.run(lambda frames: len(frames) > 15 and frames[-1].frame.ticks > 110_000_000 and bool(frames[-1].signals))
     frames = recorder.in_order()
     verdict = verify(captured(recorder.capture), running.registry)
     (device,) = verdict.devices
@@ -85,11 +86,49 @@ def test_a_board_told_to_stop_gives_nothing_up(bench: Callable[..., Any], tmp_pa
     assert len(more) <= 3  # not one for each frame refused
     assert not list(events(frames, Event.DROPPED))
     data = [frame for frame in frames if frame.kind == Kind.DATA]
-    assert full.ticks < 150_000_000
+    assert full.ticks < 80_000_000
     before = [frame for frame in data if frame.frame.ticks < full.ticks]
-    assert len(before) > 10
+    assert len(before) > 8
     for channel in compare((frame.signals for frame in before), running.board.played()):
         assert channel.different == 0, channel
         assert channel.samples == channel.valid
-    assert data[-1].frame.ticks > 200_000_000
+    assert data[-1].frame.ticks > 110_000_000
+    assert not running.board.refused()
+
+
+BOOTS = """
+import sys
+from hal.virtual_flash import FlashFile
+from journal import Journal
+boots = 0
+while True:
+    journal = Journal(FlashFile(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), lambda kind, n: None), True)
+    assert journal.mount()
+    if not journal.begin():
+        break
+    boots += 1
+print(boots)
+"""
+
+
+def test_a_board_without_room_for_a_boot_waits_to_be_read(
+    bench: Callable[..., Any], micropython: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Under "stop", after hundreds of boots that nobody read, a board still serves its frames, then records again."""
+    running = bench(settings={"when_full": "stop"}, speed=50.0, sectors=SECTORS)
+    alone(running.board, 100)
+    running.board.power_cut()
+    flash = next(tmp_path.glob("board*")) / machine.FLASH
+    boots = int(micropython(BOOTS, str(flash), *map(str, machine.board_file(SECTORS).partitions["journal"])).stdout)
+    assert boots > 100
+    running.board.power_on()
+    recorder = Recorder(running.board.url, running.registry, tmp_path)
+    recorder.run(until(5.0, boot=boots + 2))
+    frames = recorder.in_order()
+    assert {frame.boot for frame in frames} == {1, boots + 3}
+    (device,) = verify(captured(recorder.capture), running.registry).devices
+    assert device.ok, device
+    assert device.dropped == 0
+    assert device.verified + device.burned == device.head
+    assert not recorder.told(SecurityEvent) + recorder.told(ChainBreak)
     assert not running.board.refused()

@@ -224,16 +224,12 @@ def boot(path, sectors, model, cut, stop):
     """Begin a life and check what it finds."""
     journal = Journal(Chip(path, sectors, cut), stop)
     model.mounted(journal, journal.mount())
-    while True:
-        try:
-            journal.begin()
-            break
-        except OSError:
-            check(stop, "full")
-            model.refused += 1
-            first = journal.next_unacked(0)
-            check(journal.acknowledge(first, first), "acknowledge while full")
-            model.acked.add(first)
+    while not journal.begin():
+        check(stop, "full")
+        model.refused += 1
+        first = journal.next_unacked(0)
+        check(journal.acknowledge(first, first), "acknowledge while full")
+        model.acked.add(first)
     model.begun(journal)
     model.verify(journal)
     return journal

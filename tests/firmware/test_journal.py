@@ -150,6 +150,76 @@ put(journal.dropped == before, boot(path, 8, model, None, False).dropped == befo
     assert device(body) == "True True\n"
 
 
+def test_a_drop_whose_declaration_is_damaged_is_declared_again(device: Device) -> None:
+    """Where nothing can be read of the sector with the frame that declares a drop, that counts as not declared."""
+    body = """
+model = Model(0); random = Random(1)
+journal = boot(path, 8, model, None, False)
+def add(size):
+    data = frame(random, journal, size)
+    for _ in journal.append(data, 1, journal.dropped[1] if journal.dropped and size < 200 else 0): pass
+while not journal.dropped:
+    add(2500)
+drop = journal.dropped
+add(100)
+number = journal.head
+journal.acknowledge(drop[1] + 1, journal.newest - 2)
+put(journal.dropped)
+with open(path, "r+b") as file:
+    for pos in 1000, journal.pos - 20:
+        file.seek(4096 * (number % 8) + pos)
+        file.write(bytes(4))
+while journal.tail < number:
+    add(2500)
+    journal.acknowledge(journal.newest, journal.newest)
+put(journal.dropped)
+while journal.tail <= number:
+    add(2500)
+put(journal.dropped == drop)
+journal = Journal(Chip(path, 8))
+put(journal.mount(), journal.dropped == drop)
+"""
+    assert device(body) == "None\nNone\nTrue\nTrue True\n"
+
+
+def test_stop_leaves_room_for_hundreds_of_boots_and_waits_after_them(device: Device) -> None:
+    """A full journal that stops takes boots without frames; then one waits, harmlessly, for an acknowledgement."""
+    body = """
+model = Model(0); random = Random(1)
+journal = boot(path, 8, model, None, True)
+while journal.fits(700, 3):
+    append(journal, model, random, 500)
+boots = 0
+while True:
+    journal = Journal(Chip(path, 8), True)
+    assert journal.mount()
+    if not journal.begin():
+        break
+    boots += 1
+    model.begun(journal)
+    model.verify(journal)
+put(200 < boots < 300, journal.begin(), journal.boot == boots + 1, journal.device.operations)
+model.verify(journal)
+try:
+    append(journal, model, random, 100)
+except RuntimeError:
+    put("refused")
+model.making = None
+first = journal.next_unacked(0)
+while not journal.begin():
+    seq = journal.next_unacked(0)
+    put(journal.acknowledge(seq, seq), journal.newest - seq > 20)
+    model.acked.add(seq)
+model.begun(journal)
+append(journal, model, random, 100)
+model.verify(journal)
+"""
+    first, refused, *acknowledged = device(body).splitlines()
+    assert (first, refused) == ("True 0 True 0", "refused")
+    assert 0 < len(acknowledged) < 10
+    assert set(acknowledged) == {"True True"}
+
+
 def test_stop_leaves_room_for_events_and_opens_again(device: Device) -> None:
     """A full journal that stops refuses data first, then everything, and takes frames again once some are durable."""
     body = """
