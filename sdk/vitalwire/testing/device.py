@@ -37,13 +37,14 @@ def _channel(place: int, name: str, part: str, stream: int | None, rate: int | N
     )
 
 
+# What the drivers of these chips say (firmware/sensors), but that the temperature is a reading and no stream.
 STANDARD: tuple[Channel, ...] = (
-    _channel(0, "ecg_lead_i", "MAX30003", 0, 256, 18, "38147e-8"),
+    _channel(0, "ecg_lead_i", "MAX30003", 0, 256, 18, "3814697265625e-16"),
     _channel(1, "ppg_red", "MAX30102", 1, 100, 19, "1e0"),
     _channel(2, "ppg_ir", "MAX30102", 1, 100, 19, "1e0"),
-    _channel(3, "accel_x", "LSM6DSO", 2, 52, 16, "119643e-8"),
-    _channel(4, "accel_y", "LSM6DSO", 2, 52, 16, "119643e-8"),
-    _channel(5, "accel_z", "LSM6DSO", 2, 52, 16, "119643e-8"),
+    _channel(3, "accel_x", "LSM6DSO", 2, 52, 16, "11964113e-10"),
+    _channel(4, "accel_y", "LSM6DSO", 2, 52, 16, "11964113e-10"),
+    _channel(5, "accel_z", "LSM6DSO", 2, 52, 16, "11964113e-10"),
     _channel(6, "temperature_skin", "MAX30205", None, None, 16, "390625e-8"),
 )
 
