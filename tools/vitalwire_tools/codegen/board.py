@@ -13,8 +13,8 @@ CHIPS = {"esp32"}
 PINS = 40
 SECTOR = spec.SECTOR_SIZE
 COSTS = {"modmul", "bytecode", "viper", "sha", "flash_program", "flash_erase", "flash_read", "gc", "bus"}
-SPI_PARTS = {"max30003"}
-I2C_PARTS = {"max30102", "lsm6dso", "max30205"}
+PARTS = {"max30003": "spi", "max30102": "i2c", "lsm6dso": "i2c", "max30205": "i2c"}  # each has a driver and a model
+SELECTS = {"spi": ("select", PINS - 1), "i2c": ("address", 0x77)}  # what picks a chip on its bus, and its highest
 
 
 class BoardError(ValueError):
@@ -95,12 +95,10 @@ def _sensor(row: dict[str, Any], number: int, buses: dict[tuple[str, int], tuple
     if type(row) is not dict:
         raise BoardError(f"{where}: a sensor is a table")
     part = row.get("part")
-    if part in SPI_PARTS:
-        kind, select, high = "spi", "select", PINS - 1
-    elif part in I2C_PARTS:
-        kind, select, high = "i2c", "address", 0x77
-    else:
+    if not isinstance(part, str) or part not in PARTS:
         raise BoardError(f"{where}: unknown part {part!r}")
+    kind = PARTS[part]
+    select, high = SELECTS[kind]
     _take(row, where, part=str, interrupt_=int, **{kind: int, select: int})
     if (kind, row[kind]) not in buses:
         raise BoardError(f"{where}: there is no bus {kind}.{row[kind]}")
