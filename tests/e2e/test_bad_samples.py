@@ -28,9 +28,7 @@ def aligned(counts: NDArray[Any], valid: NDArray[np.bool_], played: NDArray[Any]
 
 def test_lead_off(bench: Callable[..., Any], tmp_path: Path) -> None:
     """Exactly the samples without electrodes are not valid, within a FIFO's depth, and two events say when."""
-    running = bench(
-        speed=50.0, heap=1 << 20, faults=[{"chip": "max30003", "fault": "lead_off", "at_s": 6, "for_s": 5.3}]
-    )
+    running = bench(speed=50.0, faults=[{"chip": "max30003", "fault": "lead_off", "at_s": 6, "for_s": 5.3}])
     recorder = Recorder(running.board.url, running.registry, tmp_path)
     recorder.run(until(16.0))
     frames, played = recorder.in_order(), running.board.played()
@@ -53,7 +51,7 @@ def test_lead_off(bench: Callable[..., Any], tmp_path: Path) -> None:
 
 def test_a_board_that_stalls(bench: Callable[..., Any], tmp_path: Path) -> None:
     """After a stall each FIFO's loss is told, exactly where the chip counts it, and samples on both sides are right."""
-    running = bench(speed=50.0, heap=1 << 20, faults=[{"chip": "board", "fault": "stall", "at_s": 6, "for_s": 0.45}])
+    running = bench(speed=50.0, faults=[{"chip": "board", "fault": "stall", "at_s": 6, "for_s": 0.45}])
     recorder = Recorder(running.board.url, running.registry, tmp_path)
     recorder.run(until(12.0))
     frames, played = recorder.in_order(), running.board.played()
@@ -92,7 +90,7 @@ def test_saturation(bench: Callable[..., Any], tmp_path: Path) -> None:
         {"chip": "max30102", "fault": "saturate", "rail": 1, "at_s": 7, "for_s": 1},
         {"chip": "lsm6dso", "fault": "saturate", "rail": -1, "at_s": 6, "for_s": 1},
     ]
-    running = bench(speed=50.0, heap=1 << 20, faults=script)
+    running = bench(speed=50.0, faults=script)
     recorder = Recorder(running.board.url, running.registry, tmp_path)
     recorder.run(until(12.0))
     frames, played = recorder.in_order(), running.board.played()

@@ -23,7 +23,7 @@ def test_power_cuts_lose_nothing_that_was_made(
     """Over many cuts every frame number is delivered once or burned, and every boot's samples are those played."""
     cycles, seed = (300, 20260101) if long else (8, 1)
     chance = random.Random(seed)
-    running = bench(speed=20.0, heap=1 << 20)
+    running = bench(speed=20.0)
     board = running.board
     recorder = Recorder(board.url, running.registry, tmp_path)
 

@@ -28,7 +28,7 @@ def test_mpremote_gets_the_prompt_of_a_running_board(bench: Callable[..., Any]) 
 
 def test_a_production_board_keeps_its_prompt(bench: Callable[..., Any]) -> None:
     """With `repl` false the same two interrupts change nothing: the board goes on and answers packets."""
-    board = bench({"repl": False}, heap=1 << 20).board
+    board = bench({"repl": False}).board
     time.sleep(1.5)
     with serial.Serial(board.port, timeout=1) as port:
         port.write(b"\r\x03\x03\r\x01")

@@ -16,7 +16,7 @@ from .reader import Recorder, captured
 
 def test_a_boot_says_why_it_began(bench: Callable[..., Any], tmp_path: Path) -> None:
     """Power-on, the button, a power cut and a command: four boots with their causes, nothing missing between them."""
-    running = bench(speed=20.0, heap=1 << 20)
+    running = bench(speed=20.0)
     recorder = Recorder(running.board.url, running.registry, tmp_path)
     recorder.run(until(6.0, boot=1))
     running.board.reset()

@@ -32,7 +32,7 @@ def test_times_under_drift_and_jitter(
     drifts = dict(zip(NOW, (ecg, ppg, acceleration), strict=True))
     script = [{"chip": chip, "fault": "drift", "ppm": ppm} for chip, ppm in drifts.items()]
     script += [{"chip": chip, "fault": "jitter", "us": 1000} for chip in NOW]
-    running = bench(speed=50.0, heap=1 << 20, faults=script)
+    running = bench(speed=50.0, faults=script)
     recorder = Recorder(running.board.url, running.registry, tmp_path)
     recorder.run(until(60.0))
     played = running.board.played()

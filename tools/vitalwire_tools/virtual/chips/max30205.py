@@ -23,6 +23,9 @@ class Max30205(I2cChip):
         TOS: (0x50, 0xFF),
     }
 
+    def begin(self) -> None:
+        """See Chip; without a FIFO there is no place where it was emptied."""
+
     def power_on(self) -> None:
         """See Chip."""
         super().power_on()
