@@ -134,37 +134,25 @@ def _finish(chunk: Sequence[_Work]) -> Iterator[Signals | InputError]:
             counts += [count] * len(pieces)
             bits += by_stream[stream]
     codings, bodies = zip(*blocks, strict=True) if blocks else ((), ())
-    decoded = decode_blocks(codings, bodies, counts, bits)
-    at = 0
-    for work in chunk:
-        frame, descriptor, found, error = work
+    decoded = iter(decode_blocks(codings, bodies, counts, bits))
+    for frame, descriptor, found, wrong in chunk:
+        error = wrong
         signals: Signals = {}
-        for stream, _, ticks, pieces in found:
-            samples = decoded[at : at + len(pieces)]
-            at += len(pieces)
-            error = error or _put(signals, descriptor.streams[stream], samples, ticks, frame.marks)
-        if frame.scalars and error is None:
+        marks = frame.marks
+        for stream, _, ticks, _ in found:
+            for channel in descriptor.streams[stream]:
+                samples = next(decoded)
+                if isinstance(samples, BlockError):
+                    error = error or samples
+                    continue
+                own = tuple(run for run in marks if run.channel == channel.id) if marks else ()
+                signals[channel.name] = Signal(channel, samples, ticks, own)
+        if frame.scalars:
             try:
                 signals |= _scalars(frame, descriptor)
-            except FrameError as wrong:
-                error = wrong
+            except FrameError as late:
+                error = error or late
         yield error or signals
-
-
-def _put(
-    signals: Signals,
-    channels: Sequence[Channel],
-    decoded: Sequence[NDArray[np.int32] | BlockError],
-    ticks: int,
-    marks: Sequence[MarkRun],
-) -> BlockError | None:
-    """Add the signals of one readout; return the first error there is instead of samples."""
-    for channel, samples in zip(channels, decoded, strict=True):
-        if isinstance(samples, BlockError):
-            return samples
-        own = tuple(run for run in marks if run.channel == channel.id) if marks else ()
-        signals[channel.name] = Signal(channel, samples, ticks, own)
-    return None
 
 
 def _scalars(frame: Frame, descriptor: Descriptor) -> Signals:

@@ -44,9 +44,7 @@ def decode_blocks(
     _read_raw(raw)
     residuals = planes.read(batch)
     lift.rebuild(batch, residuals)
-    return [
-        samples if samples is not None else BlockError("an unread block", reason="block-body") for samples in batch.out
-    ]
+    return [BlockError("an unread block", reason="block-body") if each is None else each for each in batch.out]
 
 
 @cache
@@ -94,5 +92,5 @@ def _read_raw(batch: Batch) -> None:
     width: Int = np.repeat(bits, count)
     at: Int = np.repeat(batch["start"], count) + nth * width
     samples = batch.signed(at, width).astype(np.int32)
-    for index, piece in zip(batch["index"], np.split(samples, ends[:-1]), strict=True):
-        batch.out[index] = piece
+    for index, begin, end in zip(batch["index"].tolist(), (ends - count).tolist(), ends.tolist(), strict=True):
+        batch.out[index] = samples[begin:end]
