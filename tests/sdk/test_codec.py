@@ -76,6 +76,23 @@ def test_many_blocks_in_one_pass_are_as_one_by_one() -> None:
         assert np.array_equal(decode_block(coding, body, len(x), bits), x)
 
 
+def test_blocks_of_nearly_equal_counts_are_as_one_by_one() -> None:
+    """Blocks that are rebuilt in the rows of one array do not see what stands behind the shorter ones."""
+    pieces = [
+        (x[begin : begin + count], bits)
+        for begin, (x, bits) in enumerate(excerpts().values())
+        for count in range(200, 249, 3)
+    ]
+    hum = np.arange(260) % 4 * 900 + np.cumsum(np.random.default_rng(9).integers(-5, 6, 260))
+    pieces += [(hum[:count], 16) for count in range(200, 249)]
+    blocks = [encode_block(x, bits) for x, bits in pieces]
+    codings, bodies = zip(*blocks, strict=True)
+    many = decode_blocks(codings, bodies, [len(x) for x, _ in pieces], [bits for _, bits in pieces])
+    for (x, _), got in zip(pieces, many, strict=True):
+        assert not isinstance(got, BlockError)
+        assert got.tolist() == x.tolist()
+
+
 @pytest.mark.parametrize("name", excerpts())
 def test_real_recordings_come_back_smaller(name: str) -> None:
     """An excerpt of each published recording in blocks of 256 samples comes back bit for bit, in less than raw bits."""
@@ -206,6 +223,28 @@ REFUSED = {
     "an odd member below": ({"levels": 1, "parameter": 1}, "000" + FIRST + "0" * 267 + "1", 2, 8, "block-range"),
     "a sum's sample above": ({"parameter": 1, "order": 1, "sum": 1}, "01111111" + "0010000101", 4, 8, "block-range"),
 }
+
+
+def test_numbers_that_wrap_on_the_way_are_never_samples() -> None:
+    """Residuals of up to 28 bits, which no samples need, through orders, levels and sums: as the specification says."""
+    rng = np.random.default_rng(8)
+    cases: list[tuple[int, bytes, int, int]] = []
+    for _ in range(1500):
+        count, width = int(rng.integers(2, 40)), int(rng.integers(16, 25))
+        fields = {"order": int(rng.integers(4)), "levels": int(rng.integers(3)), "size": 3}
+        fields |= {"parameter": int(rng.integers(24, 29)), "sum": int(rng.integers(4))}
+        rest = "".join(map(str, rng.integers(0, 2, 3 * fields["levels"] + width)))
+        groups = fields["levels"] + 1  # the parameter stays as it is in all of them
+        sparse = rng.choice([0.002, 0.02, 0.5])  # few ones behind the quotients make some good blocks
+        ones = (rng.random((count - 1) * (fields["parameter"] - 1)) < sparse).astype(int)
+        rest += "1" * (groups - 1 + count - 1) + "".join(map(str, ones))
+        cases.append((int(Coding.LIFT), body_of(fields, rest), count, width))
+    good = 0
+    for case, got in zip(cases, decode_blocks(*zip(*cases, strict=True)), strict=True):
+        want = reading(*case)
+        good += want is not None
+        assert (None if isinstance(got, BlockError) else got.tolist()) == want, case
+    assert 50 < good < 1450
 
 
 @pytest.mark.parametrize("name", REFUSED)
