@@ -1,19 +1,19 @@
 """Every error the SDK raises on purpose; any other exception is a bug of ours.
 
-    VitalwireError                 base; `exit_code` ends the CLI, `reason` is for programs, `advice` for people
-    |- InputError            (3)   bytes from outside that are not what they should be
-    |  |- PacketError              a packet that does not decode
-    |  |- CborError                not deterministic CBOR, or beyond a limit
-    |  |- FrameError               a COSE message or a frame's map of the wrong form
-    |  |- BlockError               a compressed block that does not decode
-    |  `- CaptureError             a capture file of the wrong form
-    |- TrustError            (4)   well-formed, but not to be believed
-    |  |- SignatureError           signature, MAC or high s
-    |  |- ForeignError             a device nobody enrolled
-    |  `- RevokedError             a device whose trust was withdrawn
-    |- CommandError          (5)   a device refused or did not answer a command
-    |- TransportError        (6)   a port, socket or file that cannot be opened or went away
-    `- UsageError            (2)   a wrong argument: address, option, file name
+VitalwireError                 base; `exit_code` ends the CLI, `reason` is for programs, `advice` for people
+|- InputError            (3)   bytes from outside that are not what they should be
+|  |- PacketError              a packet that does not decode
+|  |- CborError                not deterministic CBOR, or beyond a limit
+|  |- FrameError               a COSE message or a frame's map of the wrong form
+|  |- BlockError               a compressed block that does not decode
+|  `- CaptureError             a capture file of the wrong form
+|- TrustError            (4)   well-formed, but not to be believed
+|  |- SignatureError           signature, MAC or high s
+|  |- ForeignError             a device nobody enrolled
+|  `- RevokedError             a device whose trust was withdrawn
+|- CommandError          (5)   a device refused or did not answer a command
+|- TransportError        (6)   a port, socket or file that cannot be opened or went away
+`- UsageError            (2)   a wrong argument: address, option, file name
 """
 
 from __future__ import annotations

@@ -150,7 +150,7 @@ def test_signals_are_what_the_device_sampled(board: Board, connect: Connect) -> 
         assert signal.time[-1] == pytest.approx(1_700_000_000 + 2, abs=0.05)
     ecg = frame.signals["ecg_lead_i"]
     assert ecg.unit == "mV"
-    assert ecg.values == pytest.approx(counts["ecg_lead_i"] * 38147e-8)
+    assert ecg.values == pytest.approx(counts["ecg_lead_i"] * 25 / 65536)
     assert np.flatnonzero(~ecg.valid).tolist() == [10, 11, 12, 13, 14]
     temperature = frame.signals["temperature_skin"]
     assert temperature.values == pytest.approx([31.25, 31.25390625])

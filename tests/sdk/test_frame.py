@@ -73,7 +73,7 @@ def test_a_descriptor_is_read_whole() -> None:
     assert (BODY.device, BODY.thumbprint, BODY.public_key) == ("one", DEVICE.thumbprint, DEVICE.point)
     assert BODY.channels == DEVICE.channels
     assert BODY.channels[0].rate == Fraction(256)
-    assert BODY.channels[0].scale == Decimal10(38147, -8)
+    assert BODY.channels[0].scale == Decimal10(3814697265625, -16)
     assert [[c.name for c in s] for s in BODY.streams] == [
         ["ecg_lead_i"],
         ["ppg_red", "ppg_ir"],
