@@ -346,6 +346,17 @@ def test_a_board_file_is_checked(old: str, new: str, words: str) -> None:
         parse(edit(old, new))
 
 
+@pytest.mark.parametrize(
+    ("count", "words"), [(10, r"descriptor of \d+ bytes; name fewer sensors for one of 2048"), (13, "17 sensors")]
+)
+def test_a_board_that_cannot_be_described_is_refused(count: int, words: str) -> None:
+    """A board of more sensors than one frame can describe is refused when it is built, not by its resets."""
+    row = '[[sensor]]\npart = "lsm6dso"\ni2c = 0\naddress = 0x6B\n\n'
+    assert len(parse(edit("[battery]", 4 * row + "[battery]")).sensors) == len(BOARD.sensors) + 4
+    with pytest.raises(BoardError, match=words):
+        parse(edit("[battery]", count * row + "[battery]"))
+
+
 def test_the_devices_board_is_plain_data() -> None:
     """The rendered board.py holds exactly what the TOML says, as literals."""
     values: dict[str, Any] = {}

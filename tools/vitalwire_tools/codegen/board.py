@@ -9,6 +9,8 @@ from typing import Any
 
 from vitalwire_protocol import spec
 
+from . import descriptor
+
 CHIPS = {"esp32"}
 PINS = 40
 SECTOR = spec.SECTOR_SIZE
@@ -140,6 +142,11 @@ def parse(text: str) -> Board:
     buses = _buses(top.get("i2c", {}), "i2c", "scl", "sda") | _buses(top.get("spi", {}), "spi", "sck", "mosi", "miso")
     sensors = tuple(_sensor(row, n, buses) for n, row in enumerate(top.get("sensor", [])))
     battery = _battery(top["battery"]) if "battery" in top else None
+    if len(sensors) > spec.Limit.MAX_STREAMS:
+        raise BoardError(f"board: {len(sensors)} sensors, of at most {spec.Limit.MAX_STREAMS}")
+    size = descriptor.largest(top["name"], [s.part for s in sensors] + ["battery"] * (battery is not None))
+    if size > descriptor.limit():
+        raise BoardError(f"board: a descriptor of {size} bytes; name fewer sensors for one of {descriptor.limit()}")
     for name, costs in top.get("cpu", {}).items():
         if name not in CHIPS or type(costs) is not dict:
             raise BoardError(f"cpu: unknown chip {name!r}")
