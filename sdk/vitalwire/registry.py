@@ -108,8 +108,8 @@ class Registry:
     def enrol(self, thumbprint: bytes, name: str, *, secret: bytes | None = None, now_us: int | None = None) -> Device:
         """Trust a device from now on; again with another name or secret, it gets those.
 
-        Raises `RevokedError` for a device once revoked, `UsageError` for a name already taken, or a thumbprint or secret
-        of another size.
+        Raises `RevokedError` for a device once revoked, `UsageError` for a name already taken, or a thumbprint or
+        secret of another size.
         """
         if len(thumbprint) != spec.THUMBPRINT_SIZE:
             raise UsageError(f"a thumbprint has {spec.THUMBPRINT_SIZE} bytes")
