@@ -1,6 +1,7 @@
 # P-256 with a secret scalar: the fixed-base multiplication and RFC 6979 ECDSA, in slices. Verification is elsewhere.
 # Long functions are generators: they yield the work done since the last yield, in 256-bit modular multiplications
 # (40 at most), and return their result; run() drives one to its end. Nothing is cached.
+# A remainder keeps the room of what was divided; what is kept for long goes through `| 0`, which takes half of it.
 # A point is affine (x, y) or extended Jacobian (x, y, v, w): x / v, y / w, v^3 = w^2; v = 0 is "failed" and stays so.
 from mac import hmac
 from p256_table import BLOCKS, SPACING, TABLE, TEETH
@@ -38,27 +39,41 @@ def inverse(a, m):
         yield 20
 
 
-def pairs(xs, ys, blind):
-    # The sums of neighbours, all affine, with one inversion for all; the lists are overwritten.
+def pairs(xs, ys, blind, table=None):
+    # The sums of neighbours, all affine, with one inversion for all; the lists are overwritten. With a table, ys are twice
+    # the places of y in it, less 1 where -y is meant: they are read as late as can be, to save room.
     p = P
+    read = int.from_bytes
     c = blind
     products = []
     n = len(xs) & -2
     for i in range(0, n, 2):
-        products.append(c)
+        products.append(c | 0)
         c = c * (xs[i] - xs[i + 1]) % p
     yield 25
     c = yield from inverse(c, p)
+    if table and n < len(ys):
+        i = ys[n] + 1 >> 1
+        y = read(table[i : i + 32], "big")
+        ys[n] = (y, p - y)[ys[n] & 1]
     while n:
         n -= 2
         x = xs[n]
         y = ys[n]
+        t = ys[n + 1]
+        if table:
+            i = y + 1 >> 1
+            s = read(table[i : i + 32], "big")
+            y = (s, p - s)[y & 1]
+            i = t + 1 >> 1
+            s = read(table[i : i + 32], "big")
+            t = (s, p - s)[t & 1]
+        s = (y - t) * (c * products.pop() % p) % p
         t = xs[n + 1]
-        s = (y - ys[n + 1]) * (c * products.pop() % p) % p
         c = c * (x - t) % p
         xs[n + 1] = ys[n + 1] = None
-        xs[n] = t = (s * s - (t + x)) % p
-        ys[n] = (s * (x - t) - y) % p
+        xs[n] = t = (s * s - (t + x)) % p | 0
+        ys[n] = (s * (x - t) - y) % p | 0
         if not n & 7:
             yield 25
     return xs[::2], ys[::2]
@@ -123,13 +138,13 @@ def multiply(k, blind):
             c = columns[i]
             i = (c & _HALF - 1 | block) << 6
             xs.append(read(table[i : i + 32], "big"))
-            y = read(table[i + 32 : i + 64], "big")
-            ys.append((p - y, y)[c // _HALF])
+            ys.append((i + 32 << 1) - 1 + c // _HALF)
             block += _HALF
     yield 30
     block = BLOCKS
     while block > 1:
-        xs, ys = yield from pairs(xs, ys, blind)
+        xs, ys = yield from pairs(xs, ys, blind, table)
+        table = None
         block >>= 1
     x, y, v, w = yield from horner(xs, ys, blind)
     return x, (p - y, y)[odd], v, w
