@@ -87,7 +87,7 @@ def build(app):
     actions = {COMMAND_START: app.start, COMMAND_STOP: app.stop, COMMAND_REBOOT: app.reboot}
     texts = (firmware, board.NAME, config.device)
     app.control = Control(print_, texts, config.secret, boot, hal.random(NONCE_SIZE), app.clock, journal, actions)
-    app.link = Link(hal.stream, journal, app.control, window=config.window, repl=config.repl)
+    app.link = Link(hal.stream, journal, app.control, window=config.window, repl=config.repl, size=_LIMIT)
     signer = Signer(config.key, hal.random if config.hedge else None)
     app.recorder = Recorder(
         FrameMaker(journal, signer, app.clock.utc, _LIMIT),

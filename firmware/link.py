@@ -28,8 +28,8 @@ _CR = const(13)
 class Link:
     # stream: readinto(buf) -> bytes read, write(buf, n) -> bytes taken; neither waits, None counts as 0.
     # journal: as for Window, and read(seq, buf), read_descriptor(buf). control: handle(body, reply), a generator of
-    # slices. `now` is real time in microseconds, whatever the samples' clock is.
-    def __init__(self, stream, journal, control, window=8, resend=3_000_000, repl=True):
+    # slices. No frame longer than `size` is sent. `now` is real time in microseconds, whatever the samples' clock is.
+    def __init__(self, stream, journal, control, window=8, resend=3_000_000, repl=True, size=MAX_FRAME):
         self.stream = stream
         self.journal = journal
         self.control = control
@@ -50,9 +50,9 @@ class Link:
         self._ctrl_c = False
         # However talkative the peer is, something is sent after each read, and a frame may go after each reply.
         self._listened = self._owing = False
-        body = gap(MAX_FRAME)
-        self._out = memoryview(bytearray(room(MAX_FRAME)))
-        self._body = self._out[body : body + MAX_FRAME]
+        self._gap = body = gap(size)
+        self._out = memoryview(bytearray(room(size)))
+        self._body = self._out[body : body + size]
         self._reply = self._out[body : body + MAX_COMMAND]
         self._loaded = -1  # bytes of a body that waits to be made a packet
         self._type = 0
@@ -181,7 +181,7 @@ class Link:
         n = self._loaded
         self._loaded = -1
         self._position = 0
-        self._end = encode(self._out, gap(MAX_FRAME), n, self._type, self._id)
+        self._end = encode(self._out, self._gap, n, self._type, self._id)
         return ("viper", 3000 + 2 * n)
 
     def _handle(self):

@@ -40,8 +40,8 @@ def inverse(a, m):
 
 
 def pairs(xs, ys, blind, table=None):
-    # The sums of neighbours, all affine, with one inversion for all; the lists are overwritten. With a table, ys are twice
-    # the places of y in it, less 1 where -y is meant: they are read as late as can be, to save room.
+    # The sums of neighbours, all affine, with one inversion for all; the lists are overwritten. With a table, ys are
+    # twice the places of y in it, less 1 where -y is meant: they are read as late as can be, to save room.
     p = P
     read = int.from_bytes
     c = blind
