@@ -19,7 +19,7 @@ from vitalwire.frame.blocks import Cut, cut
 from vitalwire.messages import Channel, Descriptor, Frame, MarkRun
 
 # Decoded at once: enough to make the fixed costs small, few enough to bound memory.
-_PASS_BLOCKS = 2048
+PASS_BLOCKS = 2048
 _PASS_SAMPLES = 1 << 19
 
 
@@ -97,7 +97,7 @@ def decode_many(frames: Iterable[tuple[Frame, Descriptor]]) -> Iterator[Signals 
         for _, count, _, pieces in work[2]:
             blocks += len(pieces)
             samples += len(pieces) * count
-        if blocks >= _PASS_BLOCKS or samples >= _PASS_SAMPLES:
+        if blocks >= PASS_BLOCKS or samples >= _PASS_SAMPLES:
             yield from _finish(chunk)
             chunk, blocks, samples = [], 0, 0
     yield from _finish(chunk)

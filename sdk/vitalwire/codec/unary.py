@@ -32,6 +32,7 @@ def read_unary(batch: Batch) -> tuple[Samples, Int]:
         if not short.any():
             break
         stop = np.where(short, end, stop)
+    del searched, bits  # their memory, still in the cache, serves what follows
     numbers = np.empty(len(ones), np.int32)
     numbers[0] = ones[0]
     np.subtract(ones[1:], ones[:-1], out=numbers[1:], casting="unsafe")
