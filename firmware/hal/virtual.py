@@ -94,7 +94,8 @@ def _end(code):
     raise SystemExit(code)
 
 
-class _I2c:
+# What the processor is wired to: a bus by its number, an interrupt line or an analogue input by its pin.
+class _Part:
     def __init__(self, number):
         self.word = number << 8
 
@@ -112,23 +113,11 @@ class _I2c:
     def writeto(self, address, buffer):
         _call(_I2C | self.word | address << 16 | len(buffer) << 52, 0, buffer, None, 0)
 
-
-class _Spi:
-    def __init__(self, number):
-        self.word = number << 8
-
     def write_readinto(self, out, into):
         global _selected
         n = len(out)
         _call(_SPI | self.word | (_selected & 255) << 16 | (_selected >> 8) << 32 | n << 40 | n << 52, 0, out, into, n)
         _selected |= 256  # further bytes continue this selection
-
-
-class _Irq:
-    def __init__(self, pin):
-        self.pin = pin
-        _call(_LINE | pin << 8, 0, None, _value, 8)
-        self.line = _value[0]
 
     def take(self):
         _sync()
@@ -138,24 +127,26 @@ class _Irq:
         _edges[self.line] = -1
         return at
 
-    def level(self):
-        _call(_LEVEL | self.pin << 8, 0, None, _value, 8)
+    def ask(self, operation):
+        _call(operation | self.word, 0, None, _value, 8)
         return _value[0]
 
-
-class _Adc:
-    def __init__(self, pin):
-        self.pin = pin
+    def level(self):
+        return self.ask(_LEVEL)
 
     def read_uv(self):
-        _call(_ADC | self.pin << 8, 0, None, _value, 8)
-        return _value[0]
+        return self.ask(_ADC)
 
 
-i2c = _I2c
-spi = _Spi
-irq = _Irq
-adc = _Adc
+i2c = _Part
+spi = _Part
+adc = _Part
+
+
+def irq(pin):
+    part = _Part(pin)
+    part.line = part.ask(_LINE)
+    return part
 
 
 def output(pin):

@@ -42,8 +42,10 @@ MODULES = {
                 self._size = size
                 self.extent = size + MOST
                 self.append = self.temperature = self.named = 0
-            def unused(self):
+            def look(self):
                 return getattr(self, "named")
+            def lonely(self):
+                return self.lonely()
             def _name(self):
                 return self._KIND
             def kind(self):
@@ -88,7 +90,7 @@ MODULES = {
         count()
         wheel = __import__("parts.wheel", None, None, ("Wheel",)).Wheel
         import parts.wheel
-        print([count(), Base(1).extent, limits.LEAST, Base(1).kind(), Wheel is wheel, Wheel(5).turn(by=2), WORDS])
+        print([count(), Base(1).extent, limits.LEAST, Base(1).kind(), Base(1).look(), Wheel is wheel, Wheel(5).turn(by=2), WORDS])
         print([make(4, 7, scale=2), make(2), parts.wheel.make(0, 1)])
     """,
 }
@@ -118,7 +120,7 @@ def test_a_shrunk_program_does_the_same(tmp_path: Path, micropython: Callable[..
     assert members.index("base") < members.index("parts.wheel")
     shrink(small, [*members, "parts"], "all", ["outside"])
     assert before == output(small, tmp_path / "after", micropython)
-    assert before.startswith("[2, 13, 4, 'base', True, [7, 8, 'makerwheel'], ('one', 'two')]")
+    assert before.startswith("[2, 13, 4, 'base', 0, True, [7, 8, 'makerwheel'], ('one', 'two')]")
 
 
 def test_what_nobody_sees_is_gone() -> None:
@@ -131,7 +133,7 @@ def test_what_nobody_sees_is_gone() -> None:
     for word in ("extent", "Base", "Wheel", "WORDS"):  # data and classes, which no traceback names
         assert word not in text
         assert word in names.values()
-    for word in ("idle", "nobody"):
+    for word in ("idle", "nobody", "lonely"):
         assert word not in text
     for word in ("scale", "append", "temperature", "named", "turn", "kind", "count", "make"):
         assert word in text

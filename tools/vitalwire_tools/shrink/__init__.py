@@ -26,7 +26,7 @@ def shrink(program: Program, members: list[str], name: str, outside: Collection[
     `outside` are the modules that meet objects which are not ours, beyond those that all Pythons have. Returns what the
     new names stand for. Raises ValueError for what cannot be shrunk without changing its meaning.
     """
-    prune(program, members)
+    prune(program)
     fold(program, members)
     shorten_locals(program)
     names = shorten_attributes(program, outside)
