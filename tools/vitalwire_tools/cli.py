@@ -207,7 +207,7 @@ def _plain(name: str, text: str) -> None:
 for each, said in {
     "sign": "One ES256 signature under MicroPython in 256-bit modular multiplications.",
     "device": "What share of an ESP32's time sampling, coding, framing, signing and journal take.",
-    "memory": "Heap of the whole firmware, and allocations per sample.",
+    "memory": "The heap that the whole firmware needs.",
     "host": "Verify and decode on one core against bare P-256 verification and a plain reader.",
     "latency": "One live frame from its last byte to arrays.",
     "wire": "Overhead of a frame, and bytes against MedTech JSON, JSON arrays and SenML-CBOR.",

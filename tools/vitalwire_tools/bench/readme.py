@@ -1,0 +1,97 @@
+"""Writes the README's figures: runs every benchmark and fills the table between the `bench` markers.
+
+Each row of the design's table of numbers is here, met or not; a row nobody can measure yet says so.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from . import device, host, latency, memory, sign, size, wire
+
+MARKER = re.compile(r"(<!-- bench -->\n).*?(<!-- end -->)", re.DOTALL)
+Row = tuple[str, str, str]  # what, target, measured
+
+
+def _size(result: dict[str, Any]) -> list[Row]:
+    recordings = result["recordings"]
+    ours, flac = (sum(one[key] for one in recordings) for key in ("bits", "flac_bits"))
+    worst = max(recordings, key=lambda one: one["bits"] / one["flac_bits"])
+    over = 100 * (worst["bits"] / worst["flac_bits"] - 1)
+    return [
+        (f"size of {len(recordings)} real recordings, blocks of at most 8 s, against FLAC -8 on whole files",
+         "at or below 1", f"{ours / flac:.3f}"),
+        ("the worst of them", "8 % above (stretch 3 %)", f"{over:+.1f} % ({worst['name']})"),
+    ]  # fmt: skip
+
+
+def _wire(result: dict[str, Any]) -> list[Row]:
+    return [
+        ("frame overhead on the standard profile", "170 bytes", f"{result['overhead_bytes']:.0f} bytes"),
+        ("bytes against one MedTech JSON event a sample", "1/40", f"1/{1 / result['json_event_ratio']:.0f}"),
+        ("bytes against JSON with arrays of samples", "1/5", f"1/{1 / result['json_array_ratio']:.1f}"),
+        ("bytes against SenML-CBOR", "1/5", f"1/{1 / result['senml_ratio']:.1f}"),
+    ]
+
+
+def _sign(result: dict[str, Any]) -> list[Row]:
+    return [
+        ("ES256 under MicroPython, in 256-bit `a*b%p`", "800 (stretch 700)", f"{result['modmul_ratio']:.0f}"),
+        ("the same in a 128 KiB heap", "800 (stretch 700)", f"{result['modmul_ratio_128k']:.0f}"),
+    ]
+
+
+def _device(result: dict[str, Any]) -> list[Row]:
+    return [("share of a stock ESP32's time, everything together", "15 %", f"{100 * result['share']:.1f} %")]
+
+
+def _memory(result: dict[str, Any]) -> list[Row]:
+    return [
+        ("heap that the whole firmware needs for the standard profile, 64-bit port", "128 KiB, 10 % of it free",
+         f"{result['heap_bytes'] // 1024} KiB"),
+    ]  # fmt: skip
+
+
+def _host(result: dict[str, Any]) -> list[Row]:
+    return [
+        ("verify + decode against bare P-256 verification, one core", "0.45 (stretch 0.6)",
+         f"{result['verify_decode_ratio']:.2f}"),
+        ("a capture by chain against by signatures", "10", f"{result['chain_ratio']:.1f}"),
+        ("verify + decode against `cwt` + `cbor2` + a loop", "10", f"{result['peer_ratio']:.1f}"),
+    ]  # fmt: skip
+
+
+def _latency(result: dict[str, Any]) -> list[Row]:
+    return [("one live frame, last byte to arrays: median, 99th percentile", "-",
+             f"{result['median_ms']:.2f} ms, {result['p99_ms']:.2f} ms")]  # fmt: skip
+
+
+PARTS: tuple[tuple[str, Callable[[], dict[str, Any]], Callable[[dict[str, Any]], list[Row]]], ...] = (
+    ("size", lambda: size.run(lengths=(8,)), _size),
+    ("wire", wire.run, _wire),
+    ("sign", sign.run, _sign),
+    ("device", device.run, _device),
+    ("memory", memory.run, _memory),
+    ("host", host.run, _host),
+    ("latency", latency.run, _latency),
+)
+
+
+def table() -> str:
+    """Run everything and return the table, with the date."""
+    lines = ["| what | command | target | measured |", "|---|---|---|---|"]
+    for name, run, rows in PARTS:
+        lines += [f"| {what} | `bench {name}` | {target} | {got} |" for what, target, got in rows(run())]
+    lines.append("| gateway: frame to broker acknowledgement, frames a second | - | 50 ms, 2,000 | not built yet |")
+    return f"\n{datetime.date.today().isoformat()}, two shared cores:\n\n" + "\n".join(lines) + "\n\n"
+
+
+def write(readme: Path) -> None:
+    """Fill the README's table with a fresh run."""
+    text = readme.read_text()
+    body = table()
+    readme.write_text(MARKER.sub(lambda match: match[1] + body + match[2], text))
