@@ -6,10 +6,9 @@ if sys.platform == "esp32":
     import hal.esp32 as hal
 else:
     import hal.virtual as hal
+import boot
 from app import App
 from wire import CAUSE_FAULT
-
-import boot
 
 try:
     app = App(hal)

@@ -1,7 +1,14 @@
 # Recorder: which frame is made next, and of what. One at a time; the frames themselves are FrameMaker's business.
 from micropython import const
-from wire import EVENT_BOOT, EVENT_COMMAND_REFUSED, EVENT_JOURNAL_FULL, EVENTKEY_CAUSE, EVENTKEY_COUNT
-from wire import MAX_EVENTS, MAX_MARKS
+from wire import (
+    EVENT_BOOT,
+    EVENT_COMMAND_REFUSED,
+    EVENT_JOURNAL_FULL,
+    EVENTKEY_CAUSE,
+    EVENTKEY_COUNT,
+    MAX_EVENTS,
+    MAX_MARKS,
+)
 
 _GATHER = const(1_000_000)  # us between event frames, so that a loose electrode costs no signature a beat
 _RETRY = const(1_000_000)  # us until a frame is tried again that a full journal refused

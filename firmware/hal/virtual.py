@@ -207,6 +207,7 @@ def spend(kind, n):
 
 def partition(name):
     import board
+
     from hal.virtual_flash import FlashFile
 
     for label, offset, size in board.PARTITIONS:

@@ -90,7 +90,8 @@ MODULES = {
         count()
         wheel = __import__("parts.wheel", None, None, ("Wheel",)).Wheel
         import parts.wheel
-        print([count(), Base(1).extent, limits.LEAST, Base(1).kind(), Base(1).look(), Wheel is wheel, Wheel(5).turn(by=2), WORDS])
+        base = Base(1)
+        print([count(), base.extent, limits.LEAST, base.kind(), base.look(), Wheel is wheel, Wheel(5).turn(by=2), WORDS])
         print([make(4, 7, scale=2), make(2), parts.wheel.make(0, 1)])
     """,
 }

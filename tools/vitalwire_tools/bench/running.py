@@ -20,7 +20,7 @@ PATIENCE = 3  # times the time it should take
 
 
 def last_status(heap: int, seconds: int) -> Mapping[int, int] | None:
-    """Return the counters of the first status after `seconds` of `--cpu esp32`; None if the board does not get there."""
+    """Return the counters of the first status after `seconds` with `cpu="esp32"`; None if there is none."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         identity = create(folder, settings={"status_s": max(seconds // 2, 1)})
