@@ -91,7 +91,8 @@ MODULES = {
         wheel = __import__("parts.wheel", None, None, ("Wheel",)).Wheel
         import parts.wheel
         base = Base(1)
-        print([count(), base.extent, limits.LEAST, base.kind(), base.look(), Wheel is wheel, Wheel(5).turn(by=2), WORDS])
+        turned = Wheel(5).turn(by=2)
+        print([count(), base.extent, limits.LEAST, base.kind(), base.look(), Wheel is wheel, turned, WORDS])
         print([make(4, 7, scale=2), make(2), parts.wheel.make(0, 1)])
     """,
 }
