@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import cbor2
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
@@ -24,6 +25,7 @@ from vitalwire.signals import PASS_BLOCKS, Signals, decode_many
 from vitalwire.verdict import Verifier
 
 from . import standard
+from .plain import Reader
 
 FRAMES = 2048
 PEER_FRAMES = 16  # the plain reader takes its time
@@ -97,8 +99,6 @@ def _bare(raw: bytes) -> tuple[bytes, bytes]:
 
 def _signed(raw: bytes) -> bytes:
     """Return the Sig_structure of a frame (RFC 9052 4.4), with nothing of the SDK's."""
-    import cbor2
-
     protected, _, payload, _ = cbor2.loads(raw).value
     return cbor2.dumps(["Signature1", protected, b"vitalwire/1 frame", payload])
 
@@ -110,8 +110,6 @@ def _verified(raw: bytes, key: ec.EllipticCurvePublicKey) -> Frame:
 
 
 def _peer(point: bytes, descriptor: Descriptor) -> Callable[[bytes], list[list[int]]]:
-    from .plain import Reader
-
     reader, streams = Reader(point), [[channel.bits for channel in stream] for stream in descriptor.streams]
     return lambda raw: reader.read(raw, streams)
 
