@@ -23,8 +23,8 @@ class Recorder:
         self._options = {"state": folder / "state.db", "settle": 0.0, "set_time": False, **options}
         self._url, self._registry = url, registry
 
-    def run(self, until: Callable[[list[VerifiedFrame]], bool], patience: float = 60.0) -> None:
-        """Record until the frames so far suffice and no gap is open; TimeoutError after `patience` seconds."""
+    def run(self, until: Callable[[list[VerifiedFrame]], bool], patience: float = 60.0, *, whole: bool = True) -> None:
+        """Record until the frames so far suffice and, if `whole`, no gap is open; TimeoutError after `patience` s."""
         end = time.monotonic() + patience
         with (
             Client(
@@ -43,7 +43,9 @@ class Recorder:
                     writer.write(frame.raw, time.time_ns() // 1000)
                     writer.sync()
                     client.durable([frame])
-                elif until(self.frames) and not any(client.session.gaps(d.thumbprint) for d in self._registry):
+                elif until(self.frames) and not (
+                    whole and any(client.session.gaps(device.thumbprint) for device in self._registry)
+                ):
                     break
                 if time.monotonic() > end:
                     raise TimeoutError(f"{len(self.frames)} frames, events {self.events[-5:]}")
