@@ -61,7 +61,6 @@ def virtual(
         Path | None, typer.Option(metavar="DIR", help="Where its flash is kept; made if it is not there.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the chips' jitter: the same seed gives the same samples.")] = 0,
-    heap: Annotated[int, typer.Option(metavar="KIB", help="Heap of the board's MicroPython.", min=64)] = 128,
     enrol: Annotated[bool, typer.Option("--enrol", help="Trust this board in your registry, with its secret.")] = False,
     registry: Annotated[
         Path | None, typer.Option("--registry", metavar="FILE", help="The registry for --enrol, instead of your own.")
@@ -88,9 +87,7 @@ def virtual(
             secret = read_secret((home / FLASH).read_bytes()[offset : offset + size])
             trusted.enrol(thumbprint, _free_name(trusted, thumbprint), secret=secret)
         known = trusted.get(thumbprint)
-    options = Options(
-        home, speed=speed, cpu=cpu, heap=heap * 1024, seed=seed, listen=_address(listen), faults=_faults(faults)
-    )
+    options = Options(home, speed=speed, cpu=cpu, seed=seed, listen=_address(listen), faults=_faults(faults))
     try:
         machine = Machine(options, lambda event: _say(event, as_json=as_json))
     except FaultError as error:

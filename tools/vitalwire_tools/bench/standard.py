@@ -24,7 +24,6 @@ from ..virtual.machine import Options, create
 
 SECONDS = 60
 SPEED = 20.0
-HEAP = 1 << 20  # the figures are the host's and the wire's: the device's memory has a benchmark of its own
 PATIENCE = 120.0  # seconds of real time
 
 
@@ -56,7 +55,7 @@ def minute() -> Minute:
         identity = create(Path(folder))
         with (
             Registry() as registry,
-            VirtualBoard(Options(Path(folder), speed=SPEED, cpu="esp32", heap=HEAP)) as board,
+            VirtualBoard(Options(Path(folder), speed=SPEED, cpu="esp32")) as board,
         ):
             registry.enrol(crypto.thumbprint(identity.public_key), "virtual", secret=identity.secret)
             options: dict[str, Any] = {"registry": registry, "state": ReplayState(), "set_time": False, "settle": 0.0}
