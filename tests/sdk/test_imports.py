@@ -44,6 +44,8 @@ ALLOWED: dict[str, set[str]] = {
     "recorder": LIVE,
     "offline": LIVE | {"verdict"},
     "plot": LIVE,
+    "spool": TRUST,
+    "sinks": BASE | {"spool", "signals", "frame"},
     "export": RECORDED,
     "testing": BASE | {"cbor", "crypto", "codec"},
     "__init__": LIVE,
