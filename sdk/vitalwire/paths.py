@@ -25,6 +25,11 @@ def registry_file() -> Path:
     return data_dir() / "registry.db"
 
 
+def audit_file() -> Path:
+    """Return where it is written down who was trusted and who no more."""
+    return data_dir() / "audit.jsonl"
+
+
 def state_file() -> Path:
     """Return where a reader remembers what it has already accepted."""
     return data_dir() / "state.db"

@@ -31,6 +31,7 @@ SECRET = bytes(range(32))
 COMMANDS = (
     ["ports"], ["monitor"], ["record"], ["replay"], ["verify"], ["inspect"], ["plot"], ["export"],
     ["device"], ["device", "enrol"], ["device", "list"], ["device", "revoke"],
+    ["audit"], ["audit", "verify"], ["audit", "show"], ["audit", "head"], ["audit", "key"],
     ["board"], ["board", "run"], ["board", "run", "virtual"],
     ["bench"], ["bench", "size"], ["bench", "sign"], ["bench", "device"], ["bench", "memory"], ["bench", "host"],
     ["bench", "latency"], ["bench", "wire"], ["bench", "readme"],

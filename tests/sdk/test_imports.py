@@ -24,6 +24,8 @@ ALLOWED: dict[str, set[str]] = {
     "messages": {"vitalwire_protocol"},
     "ranges": set(),
     "paths": {"errors"},
+    "jws": {"errors"},
+    "audit": {"errors", "jws"},
     "database": {"errors"},
     "cbor": BASE,
     "codec": BASE,
@@ -49,7 +51,7 @@ ALLOWED: dict[str, set[str]] = {
     "export": RECORDED,
     "testing": BASE | {"cbor", "crypto", "codec"},
     "__init__": LIVE,
-    "cli": RECORDED | {"export", "inspect", "plot", "recorder"},
+    "cli": RECORDED | {"audit", "export", "inspect", "jws", "plot", "recorder"},
 }
 
 
