@@ -1,0 +1,44 @@
+"""Entries as a spool would hand them out, made from a device of Python's."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from vitalwire.frame import parse
+from vitalwire.spool import Entry, Trust
+from vitalwire.testing import FakeDevice
+
+UTC_US = 1_767_225_600_000_000  # 2026-01-01
+
+
+def entry_of(device: FakeDevice, raw: bytes, position: int = 1) -> Entry:
+    """Return the entry of one frame, whose ticks were UTC_US + ticks."""
+    frame = parse(raw)
+    return Entry(
+        position=position,
+        device=device.name,
+        thumbprint=device.thumbprint,
+        kind=frame.kind,
+        boot=frame.boot,
+        seq=frame.seq,
+        digest=hashlib.sha256(raw).digest(),
+        raw=raw,
+        arrived_us=UTC_US + frame.ticks + 40_000,
+        time_us=UTC_US + frame.ticks,
+        accuracy_us=20_000,
+        trust=Trust.SIGNED,
+    )
+
+
+def entries_of(devices: Sequence[FakeDevice], each: int, first: int = 1) -> list[Entry]:
+    """Return so many frames of each device, a descriptor first, in turns."""
+    rows = [[device.descriptor(), *(device.sampled(0.5) for _ in range(each - 1))] for device in devices]
+    raws = [(device, raws[turn]) for turn in range(each) for device, raws in zip(devices, rows, strict=True)]
+    return [entry_of(device, raw, first + place) for place, (device, raw) in enumerate(raws)]
+
+
+def without_time(entry: Entry) -> Entry:
+    """Return the entry of a device whose clock nobody knows yet."""
+    return replace(entry, time_us=None, accuracy_us=None)
