@@ -1,5 +1,23 @@
-"""Where the gateway delivers to: one file a kind of peer, each an extra; a sink knows entries and its peer only."""
+"""Where the gateway delivers to: one file a kind of peer, each an extra; a sink knows entries and its peer only.
 
+To add one: a file with a model `Settings` (a `SinkSettings` whose `kind` is a Literal) and
+`from_settings(Settings, FindDescriptor) -> Sink`, and a line in KINDS.
+"""
+
+from __future__ import annotations
+
+from vitalwire.settings import Kind, Kinds
+
+from .forms import FindDescriptor, Form
+from .settings import SinkSettings
 from .sink import Rejected, Sink
 
-__all__ = ["Rejected", "Sink"]
+__all__ = ["KINDS", "FindDescriptor", "Form", "Rejected", "Sink", "SinkSettings", "make"]
+
+KINDS = Kinds("sink", {"http": Kind("vitalwire.sinks.http", "http")})
+
+
+def make(settings: SinkSettings, find: FindDescriptor) -> Sink:
+    """Return the sink of these settings, not yet open; `find` knows descriptors that came long before."""
+    sink: Sink = KINDS.module(settings.kind).from_settings(settings, find)
+    return sink

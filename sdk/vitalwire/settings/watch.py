@@ -1,0 +1,43 @@
+"""Whether the files that settings name (secrets, certificates) were changed since they were last looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel
+
+_Stamp = tuple[int, int, int] | None
+
+
+class Watch:
+    """Looks at every file that a model and the models within it name."""
+
+    def __init__(self, settings: BaseModel) -> None:
+        self._files = sorted(set(_files(settings)))
+        self._seen = self._stamps()
+
+    def changed(self) -> bool:
+        """Return whether any file differs from what it was when this was last asked."""
+        before, self._seen = self._seen, self._stamps()
+        return before != self._seen
+
+    def _stamps(self) -> list[_Stamp]:
+        return [_stamp(path) for path in self._files]
+
+
+def _files(model: BaseModel) -> Iterator[Path]:
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            yield from _files(value)
+        elif isinstance(value, Path):
+            yield value
+
+
+def _stamp(path: Path) -> _Stamp:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
