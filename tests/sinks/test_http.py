@@ -37,7 +37,7 @@ async def serving(answer: Answer, **options: object) -> AsyncIterator[tuple[str,
 
     async def post(request: web.Request) -> web.Response:
         body = await request.read()
-            keys.append(request.headers[KEY])
+        keys.append(f"{request.headers[KEY]} {request.content_type}")
         response = answer(body, request)
         if response.status < 300:
             taken.append(body)
