@@ -34,7 +34,7 @@ COMMANDS = (
     ["audit"], ["audit", "verify"], ["audit", "show"], ["audit", "head"], ["audit", "key"],
     ["board"], ["board", "run"], ["board", "run", "virtual"],
     ["bench"], ["bench", "size"], ["bench", "sign"], ["bench", "device"], ["bench", "memory"], ["bench", "host"],
-    ["bench", "latency"], ["bench", "wire"], ["bench", "readme"],
+    ["bench", "latency"], ["bench", "readings"], ["bench", "wire"], ["bench", "readme"],
 )  # fmt: skip
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:The inplace keyword")

@@ -50,6 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "settings": {"errors"},
     "sinks": BASE | {"settings", "spool", "signals", "frame"},
     "export": RECORDED,
+    "readings": BASE,
     "testing": BASE | {"cbor", "crypto", "codec"},
     "__init__": LIVE,
     "cli": RECORDED | {"audit", "export", "inspect", "jws", "plot", "recorder"},

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import device, host, latency, memory, sign, size, wire
+from . import device, host, latency, memory, readings, sign, size, wire
 
 MARKER = re.compile(r"(<!-- bench -->\n).*?(<!-- end -->)", re.DOTALL)
 Row = tuple[str, str, str]  # what, target, measured
@@ -70,6 +70,18 @@ def _latency(result: dict[str, Any]) -> list[Row]:
              f"{result['median_ms']:.2f} ms, {result['p99_ms']:.2f} ms")]  # fmt: skip
 
 
+def _readings(result: dict[str, Any]) -> list[Row]:
+    rows = []
+    for kind, what in (("ecg", "heart rate, against wfdb's XQRS"), ("pleth", "pulse rate, against the spectrum")):
+        found = readings.summary(result, kind)
+        rows.append(
+            (f"{what}: minutes with a rate, judge within 5 %, minutes of noise with a rate", "-",
+             f"{found['given']} of {found['minutes']}, {found['close']}, {result['noise'][kind]} of"
+             f" {result['noise']['minutes']}")
+        )  # fmt: skip
+    return rows
+
+
 PARTS: tuple[tuple[str, Callable[[], dict[str, Any]], Callable[[dict[str, Any]], list[Row]]], ...] = (
     ("size", lambda: size.run(lengths=(8,)), _size),
     ("wire", wire.run, _wire),
@@ -78,6 +90,7 @@ PARTS: tuple[tuple[str, Callable[[], dict[str, Any]], Callable[[dict[str, Any]],
     ("memory", memory.run, _memory),
     ("host", host.run, _host),
     ("latency", latency.run, _latency),
+    ("readings", readings.run, _readings),
 )
 
 

@@ -1,0 +1,90 @@
+"""Vital signs from verified waveforms: a number where its quality is sure, and else the reason why there is none.
+
+One window in, readings out; knows no frames, no times and no files. What is made of which channels, how, and rounded
+to what stands in `ALGORITHMS`; a change of what an algorithm answers is a new version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import TypeAlias
+
+from vitalwire_protocol.spec import SIGNALS
+
+from .ecg import heart_rate
+from .model import Estimate, Reading, Reason, Samples
+from .oximetry import spo2
+from .ppg import pulse_rate
+from .respiration import from_ecg, from_ppg
+from .steady import activity, temperature
+
+__all__ = ["ALGORITHMS", "Algorithm", "Estimate", "Reading", "Reason", "Samples", "derive"]
+
+_Function: TypeAlias = Callable[..., Estimate]
+ACTIVITY_UNIT = SIGNALS["accel_x"].unit
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """How one reading is made: from these channels of at least `rate` Hz, by this function, good to `step`."""
+
+    reading: str  # a name of spec.SIGNALS, or `activity`
+    name: str
+    version: int
+    channels: tuple[str, ...]
+    function: _Function
+    step: Decimal
+    rate: float = 0.0
+    calibrated: bool = True
+
+    @property
+    def unit(self) -> str:
+        """The unit of the reading (UCUM)."""
+        return SIGNALS[self.reading].unit if self.reading in SIGNALS else ACTIVITY_UNIT
+
+
+ECG_RATE, PPG_RATE = 90.0, 18.0  # Hz; below, beats cannot be placed
+_TENTH = Decimal("0.1")
+# Of several ways to one reading, the first whose channels are there.
+ALGORITHMS: tuple[Algorithm, ...] = (
+    Algorithm("heart_rate", "ecg-beats", 1, ("ecg_lead_ii",), heart_rate, _TENTH, ECG_RATE),
+    Algorithm("heart_rate", "ecg-beats", 1, ("ecg_lead_i",), heart_rate, _TENTH, ECG_RATE),
+    Algorithm("pulse_rate", "ppg-systoles", 1, ("ppg_ir",), pulse_rate, _TENTH, PPG_RATE),
+    Algorithm("spo2", "ratio-of-ratios", 1, ("ppg_red", "ppg_ir"), spo2, _TENTH, PPG_RATE, False),
+    Algorithm("respiration_rate", "ecg-modulation", 1, ("ecg_lead_ii",), from_ecg, _TENTH, ECG_RATE),
+    Algorithm("respiration_rate", "ecg-modulation", 1, ("ecg_lead_i",), from_ecg, _TENTH, ECG_RATE),
+    Algorithm("respiration_rate", "ppg-modulation", 1, ("ppg_ir",), from_ppg, _TENTH, PPG_RATE),
+    Algorithm("temperature_skin", "median", 1, ("temperature_skin",), temperature, Decimal("0.01")),
+    Algorithm("temperature_body", "median", 1, ("temperature_body",), temperature, Decimal("0.01")),
+    Algorithm("activity", "enmo", 1, ("accel_x", "accel_y", "accel_z"), activity, Decimal("0.001")),
+)
+
+
+def derive(channels: Mapping[str, Samples]) -> list[Reading]:
+    """Return one reading, or its absence, for each kind whose channels are there; needs `vitalwire[readings]`."""
+    done: dict[str, Reading] = {}
+    for algorithm in ALGORITHMS:
+        samples = [channels[name] for name in algorithm.channels if name in channels]
+        fits = len(samples) == len(algorithm.channels) and all(each.rate >= algorithm.rate for each in samples)
+        if fits and algorithm.reading not in done:
+            done[algorithm.reading] = _read(algorithm, samples)
+    return list(done.values())
+
+
+def _read(algorithm: Algorithm, samples: list[Samples]) -> Reading:
+    found = algorithm.function(*samples)
+    value = None
+    if found.value is not None:
+        value = Decimal(repr(found.value)).quantize(algorithm.step, ROUND_HALF_EVEN)
+    return Reading(
+        algorithm.reading,
+        algorithm.unit,
+        value,
+        found.reason,
+        Decimal(repr(float(found.quality))).quantize(Decimal("0.01"), ROUND_HALF_EVEN),
+        algorithm.name,
+        algorithm.version,
+        algorithm.calibrated,
+    )
