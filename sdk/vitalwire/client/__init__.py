@@ -10,6 +10,7 @@ from .aio import AsyncClient
 from .client import Client, Options
 from .conversation import ClientEvent, Connected, Conversation, Disconnected
 from .frame import VerifiedFrame
+from .line import Line, LineEvent
 
 __all__ = [
     "AsyncClient",
@@ -18,6 +19,8 @@ __all__ = [
     "Connected",
     "Conversation",
     "Disconnected",
+    "Line",
+    "LineEvent",
     "Options",
     "VerifiedFrame",
     "aconnect",

@@ -1,6 +1,6 @@
 """One stream's bytes in, verified frames and events out, and the bytes to answer. No I/O, no threads, no clock.
 
-Joins packets, controller, session and clocks. Times are given: `now` is monotonic seconds, `utc_us` microseconds since
+Joins line, session and clocks. Times are given: `now` is monotonic seconds, `utc_us` microseconds since
 1970. Frames wait here only while their times are not settled: at first, and never longer than `settle` seconds or four
 frames, because a device stops sending when too much is not acknowledged.
 """
@@ -13,16 +13,14 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from vitalwire.clock import DeviceClock, Pending
-from vitalwire.control import Acknowledged, AcknowledgeRefused, ControlEvent, Controller, TimeMeasured
-from vitalwire.errors import InputError, PacketError
+from vitalwire.control import Controller, TimeMeasured
+from vitalwire.errors import InputError
 from vitalwire.frame import readouts
-from vitalwire.packet import LogLine, Packet, PacketDecoder, encode_packet, parse_log
-from vitalwire.ranges import Ranges
 from vitalwire.registry import Registry
 from vitalwire.session import NeedDescriptor, Outcome, Quarantined, Session, Verified
-from vitalwire_protocol.spec import PACKET_DELIMITER, PacketType
 
 from .frame import VerifiedFrame
+from .line import Line, LineEvent
 
 MAX_HELD = 4  # frames: half of what a device sends without an acknowledgement
 
@@ -39,7 +37,7 @@ class Disconnected:
     why: str
 
 
-ClientEvent: TypeAlias = Connected | Disconnected | Outcome | ControlEvent | LogLine
+ClientEvent: TypeAlias = Connected | Disconnected | Outcome | LineEvent
 
 
 @dataclass(slots=True)
@@ -65,25 +63,23 @@ class Conversation:
         settle: float,
         keep: Callable[[Quarantined], None] | None = None,
     ) -> None:
-        self.controller = controller
         self.frames: deque[VerifiedFrame] = deque()  # to be taken by the consumer
         self._session = session
         self._registry = registry
         self._tell = tell
         self._keep = keep
         self._settle = settle
-        self._decoder = PacketDecoder()
+        self._line = Line(controller, self._receive, self._hear)
         self._clocks: dict[bytes, DeviceClock] = {}  # of devices the session believed, so not many
         self._held: deque[_Held] = deque()
         self._timed = True  # whether it is known when bytes arrived
-        self._acknowledging = Ranges()
 
     @property
     def is_acknowledging(self) -> bool:
         """Whether the device has not yet taken all acknowledgements, and may."""
-        identity = self.controller.identity
+        identity = self._line.controller.identity
         deaf = identity is not None and self._registry.secret(identity.thumbprint) is None
-        return len(self._acknowledging) > 0 and not deaf
+        return len(self._line.acknowledging) > 0 and not deaf
 
     def clock(self, device: bytes) -> DeviceClock:
         """Return the clocks of a device."""
@@ -94,34 +90,17 @@ class Conversation:
     def feed(self, data: bytes, now: float, utc_us: int, arrived_us: int | None) -> None:
         """Take bytes of the stream, which had arrived at UTC `arrived_us` if that is known. Raises nothing."""
         self._timed = arrived_us is not None
-        for packet in self._decoder.feed(data):
-            handle = _HANDLERS.get(packet.type)
-            if handle is not None:
-                handle(self, packet, now, utc_us if arrived_us is None else arrived_us)
+        self._line.feed(data, now, utc_us if arrived_us is None else arrived_us)
 
-    def _frame(self, packet: Packet, now: float, utc_us: int) -> None:
-        self._conclude(self._session.receive(packet.body, utc_us), now)
+    def _receive(self, raw: bytes, now: float, utc_us: int) -> None:
+        self._conclude(self._session.receive(raw, utc_us), now)
 
-    def _reply(self, packet: Packet, now: float, utc_us: int) -> None:
-        self.controller.feed(packet, now, utc_us)
-        self._control_events()
-
-    def _control_events(self) -> None:
-        identity = self.controller.identity
-        for event in self.controller.events():
-            if isinstance(event, TimeMeasured) and identity is not None and self.controller.plausible:
-                fix = event.fix
-                self.clock(identity.thumbprint).bound(event.boot, fix.ticks, fix.utc_us, fix.error_us)
-            elif isinstance(event, Acknowledged | AcknowledgeRefused):
-                for first, last in event.ranges:
-                    self._acknowledging.discard(first, last)
-            self._tell(event)
-
-    def _log(self, packet: Packet, now: float, utc_us: int) -> None:
-        try:
-            self._tell(parse_log(packet.body))
-        except PacketError:
-            return
+    def _hear(self, event: LineEvent) -> None:
+        controller = self._line.controller
+        if isinstance(event, TimeMeasured) and controller.identity is not None and controller.plausible:
+            fix = event.fix
+            self.clock(controller.identity.thumbprint).bound(event.boot, fix.ticks, fix.utc_us, fix.error_us)
+        self._tell(event)
 
     def _conclude(self, outcomes: Iterable[Outcome], now: float) -> None:
         for outcome in outcomes:
@@ -129,7 +108,7 @@ class Conversation:
                 self._hold(outcome, now)
                 continue
             if isinstance(outcome, NeedDescriptor):
-                self.controller.describe()
+                self._line.controller.describe()
             elif isinstance(outcome, Quarantined) and self._keep is not None:
                 self._keep(outcome)
                 self._session.durable([outcome])
@@ -165,7 +144,7 @@ class Conversation:
 
     def _is_being_measured(self, verified: Verified) -> bool:
         """Whether the device will soon be asked for its time, and nothing better than arrivals is known yet."""
-        identity, device, boot = self.controller.identity, verified.device, verified.frame.boot
+        identity, device, boot = self._line.controller.identity, verified.device, verified.frame.boot
         return (
             identity is not None
             and (identity.thumbprint, identity.boot) == (device, boot)
@@ -181,11 +160,8 @@ class Conversation:
         self._release(now)
         for device in self._clocks:
             for first, last in self._session.acknowledgements(device):
-                self.controller.acknowledge(device, first, last)
-                self._acknowledging.add(first, last)
-        packets = self.controller.poll(now)
-        self._control_events()
-        return b"".join(encode_packet(packet.type, packet.id, packet.body) for packet in packets)
+                self._line.acknowledge(device, first, last)
+        return self._line.poll(now)
 
     def durable(self, frames: Iterable[VerifiedFrame]) -> None:
         """Take the consumer's word that these frames are stored; the device may then erase them."""
@@ -193,17 +169,9 @@ class Conversation:
 
     def reconnected(self) -> None:
         """Note that the stream is a new one."""
-        self._decoder.feed(bytes([PACKET_DELIMITER]))  # what was begun will not be finished
-        self.controller.reconnected()
+        self._line.reconnected()
 
     def finish(self, now: float) -> None:
         """Note that nothing more will come: let out all that waits."""
         self._conclude(self._session.flush(), now)
         self._release(now, all_of_them=True)
-
-
-_HANDLERS: dict[int, Callable[[Conversation, Packet, float, int], None]] = {
-    PacketType.FRAME: Conversation._frame,
-    PacketType.REPLY: Conversation._reply,
-    PacketType.LOG: Conversation._log,
-}
