@@ -135,6 +135,24 @@ def test_a_frame_of_one_device_is_no_frame_of_another() -> None:
     assert only(session.receive(stolen, NOW), Refused).reason == Reason.FORGED
 
 
+def test_a_peer_speaks_only_for_whom_it_may() -> None:
+    """A frame whose bringer may not speak for its device is refused, is a security event, and changes nothing."""
+    one, two = FakeDevice("one"), FakeDevice("two")
+    session = Session(enrolled(one, two))
+    mays = {device.name: device.thumbprint.__eq__ for device in (one, two)}
+    early = [one.descriptor(), one.status()]
+    held = session.receive(early[1], NOW, mays["two"])
+    assert len(of(Held, held)) == 1
+    out = session.receive(early[0], NOW, mays["one"])
+    assert [each.reason for each in of(Refused, out)] == [Reason.UNBOUND]  # what waited is still two's to answer for
+    assert seqs(out) == [1]
+    out = session.receive(early[1], NOW, mays["two"])
+    assert [each.reason for each in of(Refused, out)] == [Reason.UNBOUND]
+    assert of(SecurityEvent, out) == [SecurityEvent(one.thumbprint, 2, Reason.UNBOUND)]
+    assert seqs(session.receive(early[1], NOW, mays["one"])) == [2]
+    assert seqs(session.receive(one.status(), NOW)) == [3]
+
+
 def test_frames_wait_for_their_descriptor() -> None:
     """Frames of an unknown descriptor are held and asked for once, and verified in order when it comes."""
     device = FakeDevice("one")

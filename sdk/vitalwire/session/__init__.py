@@ -20,6 +20,7 @@ from vitalwire.session.outcomes import (
 )
 from vitalwire.session.replay_state import ReplayState
 from vitalwire.session.session import Session
+from vitalwire.session.waiting import May
 
 __all__ = [
     "Burned",
@@ -31,6 +32,7 @@ __all__ = [
     "GapForgotten",
     "Held",
     "Limits",
+    "May",
     "NeedDescriptor",
     "Outcome",
     "Quarantined",

@@ -19,6 +19,7 @@ class Reason(StrEnum):
     MALFORMED = "malformed"  # its bytes are not of the form
     FOREIGN = "foreign"  # of a device nobody enrolled
     FORGED = "forged"  # its signature does not verify
+    UNBOUND = "unbound"  # of a device that whoever brought it may not speak for
     REVOKED = "revoked"  # of a revoked device, and no accepted frame's chain fixes it
     UNKNOWN_DESCRIPTOR = "unknown-descriptor"  # held until there was no more room, its descriptor never came
     BUSY = "busy"  # the consumer has too many frames that are not durable yet; the device will send it again

@@ -29,7 +29,7 @@ from vitalwire.session.outcomes import (
 )
 from vitalwire.session.replay_state import ReplayState, Stored
 from vitalwire.session.track import Entry, Track, entry_of
-from vitalwire.session.waiting import Kept, Waiting
+from vitalwire.session.waiting import Kept, May, Waiting
 from vitalwire_protocol import spec
 
 
@@ -56,14 +56,17 @@ class Session:
 
     # ------------------------------------------------------------ in
 
-    def receive(self, raw: bytes, received_us: int) -> list[Outcome]:
-        """Take the bytes of one frame from anywhere; return what follows from them, in order."""
+    def receive(self, raw: bytes, received_us: int, may: May | None = None) -> list[Outcome]:
+        """Take the bytes of one frame from anywhere; return what follows from them, in order.
+
+        `may` says whether whoever brought it may speak for the device of a thumbprint; without it, for each.
+        """
         self._set_clock(received_us)
         try:
             frame = parse(raw)
         except InputError as error:
             return [Refused(Reason.MALFORMED, error.reason, raw)]
-        return self._judge(frame, received_us)
+        return self._judge(frame, received_us, may)
 
     def poll(self, now_us: int) -> list[Outcome]:
         """Return what follows from time alone: frames that waited long enough, descriptors to ask for again."""
@@ -136,7 +139,7 @@ class Session:
 
     # ------------------------------------------------------------ trust
 
-    def _judge(self, frame: Frame, received_us: int) -> list[Outcome]:
+    def _judge(self, frame: Frame, received_us: int, may: May | None) -> list[Outcome]:
         freed: list[Kept] = []
         need = frame.descriptor or frame.digest[: spec.DIGEST_SIZE]
         if frame.body is not None:
@@ -151,21 +154,27 @@ class Session:
             owner = self._directory.foreign(need)
             if owner is not None:
                 return [Refused(Reason.FOREIGN, "", frame.raw, owner)]
-            return self._hold(frame, need, received_us)
+            return self._hold(frame, need, received_us, may)
         device = self._registry.get(known.descriptor.thumbprint)
         if device is None:
             return [Refused(Reason.FOREIGN, "", frame.raw, known.descriptor.thumbprint)]
-        out = self._admit(frame, known, device, received_us)
+        if may is None or may(device.thumbprint):
+            out = self._admit(frame, known, device, received_us)
+        else:
+            out = [
+                Refused(Reason.UNBOUND, "", frame.raw, device.thumbprint),
+                SecurityEvent(device.thumbprint, frame.seq, Reason.UNBOUND),
+            ]
         for kept in freed:
             out += self._judge(*kept)
         return out
 
-    def _hold(self, frame: Frame, need: bytes, received_us: int) -> list[Outcome]:
+    def _hold(self, frame: Frame, need: bytes, received_us: int, may: May | None) -> list[Outcome]:
         out: list[Outcome] = [Held(frame)]
         if need not in self._asked:
             self._asked[need] = received_us
             out.append(NeedDescriptor(need))
-        for kept in self._held.add(need, frame, received_us):
+        for kept in self._held.add(need, frame, received_us, may):
             out.append(Refused(Reason.UNKNOWN_DESCRIPTOR, "", kept.frame.raw))
             if kept.frame.descriptor is not None and kept.frame.descriptor not in self._held:
                 self._asked.pop(kept.frame.descriptor, None)
@@ -237,7 +246,7 @@ class Session:
             if (need := (track.device, hole.last, hole.after)) in self._unproven
             for kept in self._unproven.take(need)
         ]:
-            for frame, received_us in found:
+            for frame, received_us, _ in found:
                 known = self._directory.get(frame.descriptor or frame.digest[: spec.DIGEST_SIZE])
                 if known is not None and track.chain.fixes(link_of(frame)):
                     entry = entry_of(frame, known.descriptor, received_us, self._is_future(frame, received_us))

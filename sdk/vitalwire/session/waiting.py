@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Hashable
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from vitalwire.messages import Frame
 
@@ -13,11 +13,15 @@ _OVERHEAD = 512  # of the objects around a frame, roughly, so that small frames 
 K = TypeVar("K", bound=Hashable)
 
 
+May: TypeAlias = Callable[[bytes], bool]  # whether a peer may speak for the device of this thumbprint
+
+
 class Kept(NamedTuple):
-    """One frame kept aside and when it came."""
+    """One frame kept aside, when it came, and whom its bringer may speak for (None: everybody)."""
 
     frame: Frame
     received_us: int
+    may: May | None = None
 
 
 class Waiting(Generic[K]):
@@ -35,11 +39,11 @@ class Waiting(Generic[K]):
     def __contains__(self, need: K) -> bool:
         return need in self._by_need
 
-    def add(self, need: K, frame: Frame, received_us: int) -> list[Kept]:
+    def add(self, need: K, frame: Frame, received_us: int, may: May | None = None) -> list[Kept]:
         """Keep a frame; return those that had to give way (never the new one)."""
         if frame.digest in self._kept:
             return []
-        self._kept[frame.digest] = need, Kept(frame, received_us)
+        self._kept[frame.digest] = need, Kept(frame, received_us, may)
         self._by_need.setdefault(need, {})[frame.digest] = None
         self._bytes += len(frame.raw) + _OVERHEAD
         gone: list[Kept] = []
