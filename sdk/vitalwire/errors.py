@@ -13,6 +13,7 @@ VitalwireError                 base; `exit_code` ends the CLI, `reason` is for p
 |  `- RevokedError             a device whose trust was withdrawn
 |- CommandError          (5)   a device refused or did not answer a command
 |- TransportError        (6)   a port, socket or file that cannot be opened or went away
+|- WorkerError           (6)   a process of ours that ended before its work was done
 |- SinkError             (7)   a sink's peer that is away, busy, or refuses us: the same batch again, later
 `- UsageError            (2)   a wrong argument: address, option, file name
 """
@@ -100,6 +101,12 @@ class SinkError(VitalwireError):
     def __init__(self, message: str, *, reason: str = "", advice: str = "", retry_after: float = 0.0) -> None:
         super().__init__(message, reason=reason, advice=advice)
         self.retry_after = retry_after
+
+
+class WorkerError(VitalwireError):
+    """A process of ours that ended before its work was done."""
+
+    exit_code = 6
 
 
 class UsageError(VitalwireError):

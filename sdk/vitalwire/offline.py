@@ -1,14 +1,12 @@
 """Whole captures as their devices made them: verified frames in the order of their numbers, with samples and times.
 
-Reads a capture twice: once for where its frames stand (32 bytes of memory a frame), once in order, so that frames that
+Reads a capture twice: once for where its frames stand (34 bytes of memory a frame), once in order, so that frames that
 came late or twice stand where they belong. Every signature is verified; writes nothing and remembers nothing.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
-from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
@@ -16,29 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
-from vitalwire.capture import Damage, Record, parts, peek, read
+from vitalwire.capture import Damage, Record, read
 from vitalwire.client import VerifiedFrame
 from vitalwire.clock import DeviceClock, Pending
-from vitalwire.errors import ForeignError, InputError, TransportError, UsageError
-from vitalwire.frame import parse, readouts
-from vitalwire.frame.scan import scan
+from vitalwire.crew import Crew
+from vitalwire.errors import ForeignError, InputError, UsageError
+from vitalwire.frame import readouts
 from vitalwire.registry import Device, Registry
 from vitalwire.session import Outcome, Session, Verified
 from vitalwire.signals import decode_many
-from vitalwire.verdict import MAX_DESCRIPTORS, Verifier
-from vitalwire_protocol.spec import Kind
+from vitalwire.survey import Watch, files, survey
 
 HELD = 32  # frames that wait, at most, until the clocks of their chips are known well
 TOGETHER = 64  # frames decoded in one pass
-WATCHED = 256  # frames between two words on how far it is
-
-
-def files(path: str | Path) -> list[Path]:
-    """Return the files of a capture, all of them if it was rotated. Raises TransportError if there is none."""
-    found = parts(path)
-    if not found:
-        raise TransportError(f"cannot read {path}: no such file")
-    return found
 
 
 class Reader:
@@ -47,58 +35,26 @@ class Reader:
     `read` counts the frames that `frames` has looked at so far.
     """
 
-    def __init__(self, path: str | Path, registry: Registry, watch: Callable[[int], None] | None = None) -> None:
-        """Find the frames and judge them all; `watch` hears now and then how many bytes were read.
+    def __init__(
+        self, path: str | Path, registry: Registry, *, crew: Crew | None = None, watch: Watch | None = None
+    ) -> None:
+        """Find the frames and judge them all, with the workers of `crew` if given; `watch` hears how far that is.
 
         Raises CaptureError or TransportError if there is no capture to read.
         """
         self.files = files(path)
-        self.damage: list[Damage] = []
         self.read = 0
         self._now_us = time.time_ns() // 1000  # stands in where nobody noted when a frame arrived
         self._registry = registry
-        self._thumbprints: dict[bytes, None] = {}
-        descriptors: set[bytes] = set()
-        numbers, places, notes = array("q"), array("q"), array("q")
-        which = array("H")
-        verifier = Verifier(registry)
-        before = 0
-        for number, file in enumerate(self.files):
-            for item in read(file):
-                if isinstance(item, Damage):
-                    self.damage.append(item)
-                    continue
-                verifier.feed(item.raw, item.received_us)
-                if watch is not None and len(numbers) % WATCHED == 0:
-                    watch(before + item.offset)
-                numbers.append(self._look(item.raw, descriptors))
-                places.append(item.offset)
-                notes.append(-1 if item.received_us is None else item.received_us)
-                which.append(number)
-            before += file.stat().st_size
-        self.verdict = verifier.result()
-        self.total = len(numbers)
-        self._places, self._notes, self._which = (np.frombuffer(each, each.typecode) for each in (places, notes, which))
-        self._order = np.argsort(np.frombuffer(numbers, "q"), kind="stable")
-
-    def _look(self, raw: bytes, descriptors: set[bytes]) -> int:
-        scanned = scan(raw)
-        if scanned is not None:
-            return scanned[0]
-        head = peek(raw)
-        if head is None:
-            return 0
-        if head.kind == Kind.DESCRIPTOR and len(descriptors) < MAX_DESCRIPTORS:
-            digest = hashlib.sha256(raw).digest()
-            if digest not in descriptors:
-                descriptors.add(digest)
-                try:
-                    body = parse(raw).body
-                except InputError:
-                    body = None
-                if body is not None:
-                    self._thumbprints[body.thumbprint] = None
-        return head.seq
+        self._survey = survey(self.files, registry, placed=True, crew=crew, watch=watch)
+        self.verdict = self._survey.verdict
+        self.damage = [damage for _, damage in self._survey.damage]
+        places = self._survey.places
+        self.total = len(places.numbers)
+        self._places, self._notes, self._which = (
+            np.frombuffer(each, each.typecode) for each in (places.offsets, places.received, places.which)
+        )
+        self._order = np.argsort(np.frombuffer(places.numbers, "q"), kind="stable")
 
     @property
     def devices(self) -> list[Device]:
@@ -118,18 +74,13 @@ class Reader:
                 return wanted
             raise UsageError(f"the capture holds nothing of {name}")
         if not found:
-            raise ForeignError("the capture holds nothing that an enrolled device signed", advice=self.advice())
+            raise ForeignError(
+                "the capture holds nothing that an enrolled device signed", advice=self._survey.stranger(self._registry)
+            )
         if len(found) > 1:
             names = ", ".join(device.name for device in found)
             raise UsageError(f"the capture holds {len(found)} devices: {names}", advice="choose one with --device")
         return found[0]
-
-    def advice(self) -> str:
-        """Return what to do about devices that the capture names and the registry does not know."""
-        unknown = [each for each in self._thumbprints if self._registry.get(each) is None]
-        if not unknown:
-            return ""
-        return f"if it is of your device, compare the fingerprint, then `vitalwire device enrol {unknown[0].hex()}`"
 
     def frames(
         self, device: bytes | None = None, tell: Callable[[Outcome], None] | None = None

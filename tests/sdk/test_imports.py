@@ -18,7 +18,7 @@ BASE = {"errors", "messages", "vitalwire_protocol"}
 FRAMES = BASE | {"cbor", "crypto", "frame"}
 TRUST = FRAMES | {"ranges", "database", "registry", "session"}
 LIVE = TRUST | {"capture", "clock", "codec", "control", "packet", "paths", "signals", "transports", "client"}
-RECORDED = LIVE | {"verdict", "offline"}
+RECORDED = LIVE | {"crew", "survey", "verdict", "offline"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "messages": {"vitalwire_protocol"},
@@ -37,6 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "registry": BASE | {"database"},
     "signals": BASE | {"codec", "frame"},
     "inspect": FRAMES | {"codec"},
+    "crew": {"errors"},
     "session": FRAMES | {"ranges", "database", "registry"},
     "verdict": TRUST,
     "control": FRAMES | {"packet", "ranges"},
@@ -44,7 +45,8 @@ ALLOWED: dict[str, set[str]] = {
     "replay": BASE | {"capture", "packet", "transports"},
     "client": LIVE,
     "recorder": LIVE,
-    "offline": LIVE | {"verdict"},
+    "survey": TRUST | {"capture", "crew", "verdict"},
+    "offline": LIVE | {"crew", "survey", "verdict"},
     "plot": LIVE,
     "spool": TRUST,
     "settings": {"errors"},

@@ -10,12 +10,14 @@ import typer
 from vitalwire.errors import UsageError
 from vitalwire.export import FORMATS
 from vitalwire.export import export as write
-from vitalwire.offline import Reader, files
+from vitalwire.offline import Reader
+from vitalwire.survey import files
 from vitalwire.verdict import missing, refused
 
 from . import output
-from .options import Capture, DeviceName, Fingerprints, Json, RegistryFile, opened
+from .options import Capture, DeviceName, Fingerprints, Json, RegistryFile, Workers, crew_for, opened
 
+LONG = 1 << 22  # bytes of a capture from which on workers are worth starting
 SUFFIXES = {".csv": "csv", ".parquet": "parquet", ".hea": "wfdb", ".dat": "wfdb", ".edf": "edf", ".bdf": "edf"}
 
 
@@ -32,6 +34,7 @@ def export(
     registry: RegistryFile = None,
     fingerprint: Fingerprints = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
+    workers: Workers = None,
     as_json: Json = False,
 ) -> None:
     """Write one device's verified samples as CSV, Parquet, WFDB or EDF+, each sample's count unchanged.
@@ -46,10 +49,9 @@ def export(
         raise UsageError(
             "which format?" if form is None else f"no format {form!r}", advice=f"--format {', '.join(FORMATS)}"
         )
-    with opened(registry, fingerprint) as trusted:
+    with opened(registry, fingerprint) as trusted, crew_for(files(capture), workers, LONG) as crew:
         with output.progress("verifying", quiet=as_json) as step:
-            size = sum(file.stat().st_size for file in files(capture))
-            reader = Reader(capture, trusted, lambda done: step(done, size))
+            reader = Reader(capture, trusted, crew=crew, watch=step)
         with output.progress("exporting", reader.total, quiet=as_json) as step:
             done = write(reader, target, form, device=device, overwrite=force, progress=step)
     if as_json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -10,6 +10,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from vitalwire import paths
+from vitalwire.crew import Crew, cores
 from vitalwire.errors import UsageError
 from vitalwire.registry import Registry
 from vitalwire_protocol import spec
@@ -29,6 +30,12 @@ DeviceName: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--device", metavar="NAME", help="Which device, by name or fingerprint, if the capture holds several."
+    ),
+]
+Workers: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", metavar="N", min=1, help="Processes that work; without it, for long captures one a core."
     ),
 ]
 Url: TypeAlias = Annotated[
@@ -56,6 +63,18 @@ def opened(registry: Path | None, fingerprints: list[str] | None = None) -> Iter
         raise UsageError(f"no registry {registry}", advice="`vitalwire device enrol --registry FILE ...` makes one")
     with Registry(registry or paths.registry_file()) as kept:
         yield kept
+
+
+@contextmanager
+def crew_for(files: Sequence[Path], workers: int | None, long: int) -> Iterator[Crew | None]:
+    """Have as many workers as asked for, or one a core for captures of `long` bytes; None is to work here alone."""
+    if workers is None:
+        workers = cores() if sum(file.stat().st_size for file in files) >= long else 1
+    if workers == 1:
+        yield None
+        return
+    with Crew(workers) as crew:
+        yield crew
 
 
 def fingerprint(text: str) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from vitalwire import offline
 from vitalwire.capture import Record, read
 from vitalwire.client import Client, ClientEvent
 from vitalwire.crypto import load_public_key, verify_sign1
@@ -14,6 +13,7 @@ from vitalwire.frame import parse
 from vitalwire.messages import Descriptor
 from vitalwire.registry import Registry
 from vitalwire.session import Refused, ReplayState
+from vitalwire.survey import files
 from vitalwire.transports import SCHEMES
 
 PATIENCE = 15.0  # seconds until a device must have described itself
@@ -45,7 +45,7 @@ def described(raw: bytes) -> Descriptor | None:
 
 
 def _of_capture(file: str) -> Iterator[bytes]:
-    for path in offline.files(file):
+    for path in files(file):
         for item in read(path):
             if isinstance(item, Record):
                 yield item.raw

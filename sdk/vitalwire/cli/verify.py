@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from vitalwire import offline
-from vitalwire.capture import Damage, read
-from vitalwire.registry import Registry
-from vitalwire.verdict import Conclusion, Verdict, Verifier, as_dict, conclude, missing, refused
+from vitalwire import survey
+from vitalwire.capture import Damage
+from vitalwire.verdict import Conclusion, Verdict, as_dict, conclude, missing, refused
 
 from . import output
-from .options import Fingerprints, Json, RegistryFile, opened
-
-STEP = 256  # frames between two words on how far it is
+from .options import Fingerprints, Json, RegistryFile, Workers, crew_for, opened
 
 WORDS = {
     Conclusion.COMPLETE: "[green]complete[/green]: every frame verified, none missing",
@@ -35,6 +33,7 @@ def verify(
     every_signature: Annotated[
         bool, typer.Option("--every-signature", help="Verify each signature, not only one in a run of the hash chain.")
     ] = False,
+    workers: Workers = None,
     as_json: Json = False,
 ) -> None:
     """Judge captures: who signed the frames, whether any is missing, forged, repeated or contradicts another.
@@ -43,9 +42,14 @@ def verify(
     is there is verified, but frames are missing, bytes are damaged, or nothing is there. 4: frames are there that are
     not to be believed. 2: a wrong argument. 3: not a capture. 6: a file that cannot be read.
     """
-    paths = [part for file in files for part in offline.files(file)]
-    with opened(registry, fingerprint) as trusted:
-        verdict, damage = _judge(paths, trusted, by_chain=not every_signature, quiet=as_json)
+    paths = [part for file in files for part in survey.files(file)]
+    with (
+        opened(registry, fingerprint) as trusted,
+        crew_for(paths, workers, survey.LONG_BY_SIGNATURES if every_signature else survey.LONG) as crew,
+        output.progress("verifying", quiet=as_json) as step,
+    ):
+        found = survey.survey(paths, trusted, by_chain=not every_signature, crew=crew, watch=step)
+        verdict, damage = found.verdict, found.damage
         conclusion = conclude(verdict, sum(each.length for _, each in damage))
         if as_json:
             where = [
@@ -65,30 +69,11 @@ def verify(
         else:
             _show(verdict, damage, conclusion)
             if verdict.refused.get("foreign"):  # type: ignore[call-overload]
-                output.say(offline.Reader(paths[0], trusted).advice())
+                output.say(found.stranger(trusted))
     raise typer.Exit(int(conclusion))
 
 
-def _judge(
-    paths: list[Path], registry: Registry, *, by_chain: bool, quiet: bool
-) -> tuple[Verdict, list[tuple[Path, Damage]]]:
-    verifier = Verifier(registry, by_chain=by_chain)
-    damage: list[tuple[Path, Damage]] = []
-    before = 0
-    with output.progress("verifying", sum(path.stat().st_size for path in paths), quiet=quiet) as step:
-        for path in paths:
-            for number, item in enumerate(read(path)):
-                if isinstance(item, Damage):
-                    damage.append((path, item))
-                    continue
-                verifier.feed(item.raw, item.received_us)
-                if number % STEP == 0:
-                    step(before + item.offset)
-            before += path.stat().st_size
-    return verifier.result(), damage
-
-
-def _show(verdict: Verdict, damage: list[tuple[Path, Damage]], conclusion: Conclusion) -> None:
+def _show(verdict: Verdict, damage: Sequence[tuple[Path, Damage]], conclusion: Conclusion) -> None:
     for device in verdict.devices:
         table = output.plain(device.name or "a device no longer enrolled")
         table.add_row("fingerprint", device.device.hex())

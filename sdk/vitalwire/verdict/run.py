@@ -5,7 +5,7 @@ Whoever verifies the signature of its last frame has proven them all. Nothing he
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from vitalwire.session.chain import Declaration, Link
@@ -36,7 +36,7 @@ class Run:
         self.words: dict[int, Words] = {}
 
     def __len__(self) -> int:
-        return len(self.raws)
+        return len(self.digests)
 
     def __getitem__(self, place: int) -> Link:
         """Return a frame's link, by its place from 0."""
@@ -51,3 +51,10 @@ class Run:
         """Take the last frame out."""
         for each in (self.raws, self.digests, self.boots):
             each.pop()
+
+
+class Part(NamedTuple):
+    """Runs of proven frames by device (thumbprint), without the frames' bytes, and how many frames these are."""
+
+    frames: int
+    runs: Mapping[bytes, list[Run]]

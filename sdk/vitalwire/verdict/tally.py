@@ -58,6 +58,7 @@ class Tally:
     """The running count of one device; `anchor` is a frame (number, digest) it is believed up to if it is revoked."""
 
     def __init__(self, device: bytes, anchor: tuple[int, bytes] | None = None) -> None:
+        self.device = device
         self.refused: Counter[Reason] = Counter()
         self._chain = Chain(device)
         self._seen: dict[int, bytes] = {}

@@ -12,8 +12,9 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from vitalwire.crypto import PublicKey, load_public_key, verify_sign1
+from vitalwire.crypto import load_public_key, verify_sign1
 from vitalwire.errors import InputError, SignatureError
 from vitalwire.frame.form import parse_any
 from vitalwire.frame.scan import scan
@@ -22,7 +23,7 @@ from vitalwire.registry import Registry
 from vitalwire.session.chain import declarations
 from vitalwire.session.limits import FUTURE_US
 from vitalwire.session.outcomes import Reason
-from vitalwire.verdict.run import PLAIN, Run, Words
+from vitalwire.verdict.run import PLAIN, Part, Run, Words
 from vitalwire.verdict.tally import DeviceVerdict, Tally
 from vitalwire_protocol import spec
 
@@ -74,13 +75,21 @@ def verify(
     return verifier.result()
 
 
+class Known(NamedTuple):
+    """Whose a verified descriptor is: thumbprint and public key (uncompressed point)."""
+
+    thumbprint: bytes
+    point: bytes
+
+
 class _Lane:
     """One device: its count, and the run that its next frame may join."""
 
-    __slots__ = ("boot", "key", "prev", "run", "seq", "tally")
+    __slots__ = ("boot", "key", "point", "prev", "run", "seq", "tally")
 
-    def __init__(self, key: PublicKey, tally: Tally) -> None:
-        self.key = key
+    def __init__(self, point: bytes, tally: Tally) -> None:
+        self.point = point
+        self.key = load_public_key(point)
         self.tally = tally
         self.run: Run | None = None
         self.prev = b""  # what the next frame must have to join the run: this PREV,
@@ -107,6 +116,7 @@ class Verifier:
         self._refused: Counter[Reason] = Counter()
         self._lanes: dict[bytes, _Lane] = {}  # by thumbprint
         self._known: dict[bytes, _Lane] = {}  # by the digest frames name a verified descriptor by
+        self._forgot = False  # some of these
         self._foreign: dict[bytes, None] = {}
         self._held: list[tuple[bytes, bytes, int | None]] = []
 
@@ -126,6 +136,33 @@ class Verifier:
             revoked = device is None or device.revoked_us is not None
             verdicts.append(lane.tally.verdict(device.name if device else "", revoked=revoked))
         return Verdict(self._frames, tuple(verdicts), {reason: n for reason, n in self._refused.items() if n})
+
+    # ------------------------------------------------------------ parts judged elsewhere
+
+    def cut(self) -> None:
+        """End the runs: what was fed is proven or refused, whatever comes."""
+        for lane in self._lanes.values():
+            self._finish(lane)
+
+    def known(self) -> dict[bytes, Known]:
+        """Return the descriptors frames may name, by digest."""
+        return {digest: Known(lane.tally.device, lane.point) for digest, lane in self._known.items()}
+
+    def learn(self, known: Mapping[bytes, Known]) -> None:
+        """Take descriptors for verified."""
+        for digest, each in known.items():
+            self._known[digest] = self._lane(each.thumbprint, each.point)
+
+    def take(self, part: Part) -> bool:
+        """Count a part that was judged apart, behind what was fed; False, and nothing is counted, if it cannot be."""
+        if self._forgot:
+            return False
+        self.cut()
+        self._frames += part.frames
+        for thumbprint, runs in part.runs.items():
+            for run in runs:
+                self._lanes[thumbprint].tally.accept(run)
+        return True
 
     # ------------------------------------------------------------ into runs
 
@@ -165,8 +202,7 @@ class Verifier:
         if len(run.raws) >= self._max_run:
             self._finish(lane)
         elif self._open > _MAX_OPEN:
-            for each in self._lanes.values():
-                self._finish(each)
+            self.cut()
 
     def _is_future(self, utc_us: int | None, accuracy: int | None, received_us: int) -> bool:
         if utc_us is None or accuracy is None:
@@ -182,10 +218,7 @@ class Verifier:
             if len(self._foreign) < _MAX_FOREIGN:
                 self._foreign[body.digest] = None
             return False
-        lane = self._lanes.get(body.thumbprint)
-        if lane is None:
-            tally = Tally(body.thumbprint, self._anchors.get(body.thumbprint))
-            lane = self._lanes[body.thumbprint] = _Lane(load_public_key(body.public_key), tally)
+        lane = self._lane(body.thumbprint, body.public_key)
         try:
             verify_sign1(frame.raw, lane.key)
         except SignatureError:
@@ -193,10 +226,20 @@ class Verifier:
             return False
         while len(self._known) >= MAX_DESCRIPTORS:
             del self._known[next(iter(self._known))]
+            self._forgot = True
         self._known[body.digest] = lane
         for raw, received_us in self._take_held(body.digest):
             self._take(raw, received_us)
         return True
+
+    def _lane(self, thumbprint: bytes, point: bytes) -> _Lane:
+        lane = self._lanes.get(thumbprint)
+        if lane is None:
+            lane = self._lanes[thumbprint] = _Lane(point, self._tally(thumbprint))
+        return lane
+
+    def _tally(self, thumbprint: bytes) -> Tally:
+        return Tally(thumbprint, self._anchors.get(thumbprint))
 
     def _hold(self, raw: bytes, need: bytes, received_us: int | None) -> None:
         if need in self._foreign:
