@@ -47,7 +47,7 @@ for d, digest in cases:
     assert got == [text.lower() for text in expected]
 
 
-def test_random_messages_give_what_openssl_gives(device: Callable, long: bool) -> None:
+def test_random_messages_give_what_openssl_gives(device: Callable, results: Callable, long: bool) -> None:
     """Signatures over random keys and digests equal OpenSSL's deterministic ones, have a low s, and verify."""
     chance = random.Random(1)
     count = 10_000 if long else 200
@@ -63,6 +63,7 @@ for d, digest in cases:
         assert int.from_bytes(signature[32:], "big") <= N // 2
         assert signature == openssl_signs(int(d, 16), bytes.fromhex(digest))
         assert openssl_verifies(public(int(d, 16)), bytes.fromhex(digest), signature)
+    results("signatures, random keys and digests, against OpenSSL", signatures=count, verified=count, equal=count)
 
 
 def test_digests_at_the_edges(device: Callable) -> None:
