@@ -49,6 +49,8 @@ _PAUSE = const(10_000)  # us
 def build(app):
     # Give an App its parts; returns whether this board can record.
     hal = app.hal
+    if board.HOLD >= 0:
+        hal.output(board.HOLD)  # without it the board turns itself off
     config = Config(hal.files())
     if config.key is None:
         print("vitalwire: no key: provision this board")

@@ -84,7 +84,7 @@ def wall():
 def files():
     import vfs
 
-    vfs.mount(vfs.VfsLfs2(partition("fs")), "/board")
+    vfs.mount(vfs.VfsLfs2(partition("vfs")), "/board")
     return "/board"
 
 

@@ -319,21 +319,21 @@ def edit(old: str, new: str) -> str:
 
 BAD_BOARDS = [
     ("name = \"virtual\"", "name = \"virtual\"\ncolour = 3", "unknown key 'colour'"),
-    ("flash = 4194304", "flash = \"4M\"", "'flash' must be int"),
-    ("flash = 4194304", "", "'flash' is missing"),
-    ("chip = \"esp32\"", "chip = \"z80\"", "unknown chip"),
+    ("flash = 0x400000", "flash = \"4M\"", "'flash' must be int"),
+    ("flash = 0x400000", "", "'flash' is missing"),
+    ("chip = \"esp32\"", "chip = \"z80\"", "unknown 'z80'; allowed: esp32, esp32s3, esp32c3"),
     ("journal = [0x300000, 0x100000]", "journal = [0x2FF000, 0x100000]", "apart from the others"),
     ("journal = [0x300000, 0x100000]", "journal = [0x300001, 0x1000]", "whole sectors"),
     ("journal = [0x300000, 0x100000]", "journal = [0x300000, 0x200000]", "within the flash"),
-    ("journal =", "swap =", "must be fs or journal"),
+    ("journal =", "swap =", "must be vfs or journal"),
     ("[i2c.0]", "[i2c.zero]", "named by its number"),
     ("scl = 22", "scl = 99", "scl must be an integer"),
-    ("part = \"lsm6dso\"", "part = \"bmi270\"", "unknown part"),
+    ("part = \"lsm6dso\"", "part = \"bmi270\"", "unknown 'bmi270'; allowed: .*max30003"),
     ("address = 0x6A", "address = 0x6A\nselect = 5", "unknown key 'select'"),
     ("i2c = 0\naddress = 0x48", "i2c = 1\naddress = 0x48", "no bus i2c.1"),
     ("divider = [2, 1]", "divider = [2]", "two integers"),
     ("full = 4200", "full = 100", "full must be"),
-    ("[cpu.esp32]", "[cpu.z80]", "unknown chip 'z80'"),
+    ("[cpu.esp32]", "[cpu.z80]", "unknown 'z80'"),
     ("gc = 8_000_000", "naps = 1", "unknown key 'naps'"),
     ("name =", "name", "line|Expected"),
 ]  # fmt: skip
@@ -351,10 +351,14 @@ def test_a_board_file_is_checked(old: str, new: str, words: str) -> None:
 )
 def test_a_board_that_cannot_be_described_is_refused(count: int, words: str) -> None:
     """A board of more sensors than one frame can describe is refused when it is built, not by its resets."""
-    row = '[[sensor]]\npart = "lsm6dso"\ni2c = 0\naddress = 0x6B\n\n'
-    assert len(parse(edit("[battery]", 4 * row + "[battery]")).sensors) == len(BOARD.sensors) + 4
+
+    def more(number: int) -> str:
+        rows = [f'[[sensor]]\npart = "lsm6dso"\ni2c = 0\naddress = {0x10 + n}\n\n' for n in range(number)]
+        return edit("[battery]", "".join(rows) + "[battery]")
+
+    assert len(parse(more(4)).sensors) == len(BOARD.sensors) + 4
     with pytest.raises(BoardError, match=words):
-        parse(edit("[battery]", count * row + "[battery]"))
+        parse(more(count))
 
 
 def test_the_devices_board_is_plain_data() -> None:
@@ -364,7 +368,7 @@ def test_the_devices_board_is_plain_data() -> None:
     assert values["SENSORS"][0] == ("max30003", "spi", 1, 5, 4)
     assert values["SENSORS"][-1] == ("max30205", "i2c", 0, 0x48, -1)
     assert dict((kind, row[2]) for kind, *row in values["BUSES"]) == {"i2c": 22, "spi": 18}  # noqa: C402
-    assert values["PARTITIONS"] == (("fs", 0x200000, 0x100000), ("journal", 0x300000, 0x100000))
+    assert values["PARTITIONS"] == (("vfs", 0x200000, 0x100000), ("journal", 0x300000, 0x100000))
     assert values["BATTERY"] == (34, 2, 1, 3300, 4200)
     assert environment(BOARD, fd=3, flash=Path("f"), cpu="esp32")["VITALWIRE_COSTS"].startswith("modmul=226000,")
     with pytest.raises(BoardError, match="no cost table"):
@@ -598,7 +602,7 @@ for cause in (6, 3):
     import hal.esp32
     assert hal.esp32.reset_cause() == cause
 hal = hal.esp32
-try: hal.partition("fs")
+try: hal.partition("vfs")
 except OSError as e: print("ok", e.errno)
 """
     assert micropython(script).stdout == "ok 19\n"

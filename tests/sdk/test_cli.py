@@ -32,7 +32,7 @@ COMMANDS = (
     ["ports"], ["monitor"], ["record"], ["replay"], ["verify"], ["inspect"], ["plot"], ["export"],
     ["device"], ["device", "enrol"], ["device", "list"], ["device", "revoke"],
     ["audit"], ["audit", "verify"], ["audit", "show"], ["audit", "head"], ["audit", "key"],
-    ["board"], ["board", "run"], ["board", "run", "virtual"],
+    ["board"], ["board", "list"], ["board", "new"], ["board", "run"], ["board", "run", "virtual"],
     ["bench"], ["bench", "size"], ["bench", "sign"], ["bench", "device"], ["bench", "memory"], ["bench", "host"],
     ["bench", "latency"], ["bench", "readings"], ["bench", "wire"], ["bench", "readme"],
 )  # fmt: skip

@@ -24,9 +24,13 @@ from vitalwire.cli.stopping import stoppable
 from vitalwire.errors import TransportError, UsageError
 from vitalwire.registry import Registry
 
-board = typer.Typer(help="Boards: so far the one that runs on this computer.", no_args_is_help=True)
+from .commands import catalog
+
+board = typer.Typer(help="Boards: those there are, new ones, and the one that runs here.", no_args_is_help=True)
 run_group = typer.Typer(help="Run a board.", no_args_is_help=True)
 board.add_typer(run_group, name="run")
+board.command("list")(catalog.show)
+board.command("new")(catalog.new)
 bench = typer.Typer(help="Measure, each figure as a ratio within one run; --json for programs.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -83,7 +87,7 @@ def virtual(
     thumbprint = crypto.thumbprint(public_key)
     with Registry(registry or paths.registry_file()) as trusted:
         if enrol:
-            offset, size = board_file().partitions["fs"]
+            offset, size = board_file().partitions["vfs"]
             secret = read_secret((home / FLASH).read_bytes()[offset : offset + size])
             trusted.enrol(thumbprint, _free_name(trusted, thumbprint), secret=secret)
         known = trusted.get(thumbprint)

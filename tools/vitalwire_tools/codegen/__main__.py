@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from . import p256_table, tables, wire
+from . import board, listing, p256_table, tables, wire, wiring
 
 ROOT = Path(__file__).resolve().parents[3]
 GENERATED: dict[str, Callable[[str], str]] = {
@@ -14,7 +14,12 @@ GENERATED: dict[str, Callable[[str], str]] = {
     "firmware/signals.py": lambda _: wire.render_signals(),
     "firmware/p256_table.py": lambda _: p256_table.render(),
     "protocol/SPEC.md": tables.render,
+    "boards/README.md": listing.render,
 }
+
+
+def _diagram(of: board.Board) -> Callable[[str], str]:
+    return lambda _: wiring.render(of)
 
 
 def main(arguments: list[str]) -> int:
@@ -24,7 +29,8 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m vitalwire_tools.codegen [--check]", file=sys.stderr)
         return 2
     stale = 0
-    for name, render in GENERATED.items():
+    diagrams = {f"boards/{one.name}/wiring.svg": _diagram(one) for one in board.boards(ROOT / "boards")}
+    for name, render in (GENERATED | diagrams).items():
         path = ROOT / name
         old = path.read_text() if path.exists() else ""
         new = render(old)

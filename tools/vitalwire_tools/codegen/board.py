@@ -1,26 +1,40 @@
-"""Reads a board.toml, refuses what is not in its vocabulary, and renders the device's `board.py` from it."""
+"""Reads a board.toml and refuses what is not in its vocabulary, which stands here: keys, types and bounds."""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vitalwire_protocol import spec
 
+from ..folders import BOARDS
 from . import descriptor
+from .chips import chips
+from .parts import parts
+from .pins import PinError, Wire, check
 
-CHIPS = {"esp32"}
-PINS = 40
 SECTOR = spec.SECTOR_SIZE
-COSTS = {"modmul", "bytecode", "viper", "sha", "flash_program", "flash_erase", "flash_read", "gc", "bus"}
-PARTS = {"max30003": "spi", "max30102": "i2c", "lsm6dso": "i2c", "max30205": "i2c"}  # each has a driver and a model
-SELECTS = {"spi": ("select", PINS - 1), "i2c": ("address", 0x77)}  # what picks a chip on its bus, and its highest
+COSTS = ("modmul", "bytecode", "viper", "sha", "flash_program", "flash_erase", "flash_read", "gc", "bus")
+FEATURES = (
+    *("wifi", "ble", "usb", "uart_bridge", "psram", "battery", "charger", "button", "led", "display", "infrared"),
+    *("buzzer", "microphone", "imu", "clock"),
+)
+ONBOARD = ("button", "led", "display", "buzzer", "microphone", "hold", "i2c", "memory")
+SUPPLIES = ("3V3", "5V", "GND", "EN", "RST", "BAT")  # what a header has beside GPIOs
+LOWEST, HIGHEST = 0x08, 0x77  # I2C addresses a chip may have
+# Buses by kind, with what drives each line; what a sensor adds to its kind: (key, role of its pin, "" for a number)
+LINES = {
+    "i2c": (("scl", "drives"), ("sda", "drives")),
+    "spi": (("sck", "drives"), ("mosi", "drives"), ("miso", "hears")),
+}
+SELECTS = {"spi": ("select", "drives"), "i2c": ("address", "")}
 
 
 class BoardError(ValueError):
-    """A board.toml says something outside the vocabulary; the message names the key."""
+    """A board.toml says something outside the vocabulary; the message names the key and what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +60,49 @@ class Battery:
 
 
 @dataclass(frozen=True, slots=True)
+class Power:
+    """Cell in mAh; the regulator's name and own current, the board's deep sleep, in uA; 0 or "" if unknown."""
+
+    cell_mah: int = 0
+    regulator: str = ""
+    regulator_ua: int = 0
+    sleep_ua: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
-    """What a board.toml says, checked."""
+    """What a board.toml says, checked. A header's entries are (label, GPIO), the GPIO -1 for a supply."""
 
     name: str
+    title: str
     chip: str
     flash: int
+    features: tuple[str, ...]
     partitions: dict[str, tuple[int, int]]
+    headers: dict[str, tuple[tuple[str, int], ...]]  # left, right
+    onboard: dict[str, tuple[int, ...]]
     buses: dict[tuple[str, int], tuple[int, ...]]  # (kind, number): (baud, pins...)
     sensors: tuple[Sensor, ...]
     battery: Battery | None
+    power: Power
     cpu: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def wires(self) -> Iterator[Wire]:
+        """Yield every use of a GPIO."""
+        for (kind, number), row in self.buses.items():
+            for (line, role), pin in zip(LINES[kind], row[1:], strict=True):
+                yield Wire(f"{kind}.{number}: {line}", role, pin)
+        for number, sensor in enumerate(self.sensors):
+            where = f"sensor {number} ({sensor.part})"
+            key, role = SELECTS[sensor.kind]
+            if role:
+                yield Wire(f"{where}: {key}", role, sensor.select)
+            if sensor.interrupt >= 0:
+                yield Wire(f"{where}: interrupt", "listens", sensor.interrupt)
+        for pin in self.onboard.get("hold", ()):
+            yield Wire("hold", "drives", pin)
+        if self.battery:
+            yield Wire("battery: adc", "measures", self.battery.adc)
 
 
 def _take(table: dict[str, Any], where: str, **kinds: type) -> dict[str, Any]:
@@ -64,7 +110,7 @@ def _take(table: dict[str, Any], where: str, **kinds: type) -> dict[str, Any]:
     wanted = {name.removesuffix("_"): (kind, name.endswith("_")) for name, kind in kinds.items()}
     for key in table:
         if key not in wanted:
-            raise BoardError(f"{where}: unknown key {key!r}")
+            raise BoardError(f"{where}: unknown key {key!r}; allowed: {', '.join(wanted)}")
     for key, (kind, optional) in wanted.items():
         if key not in table and not optional:
             raise BoardError(f"{where}: {key!r} is missing")
@@ -79,16 +125,75 @@ def _number(value: object, where: str, low: int, high: int) -> int:
     return value
 
 
-def _buses(table: dict[str, Any], kind: str, *pins: str) -> dict[tuple[str, int], tuple[int, ...]]:
+def _one_of(value: object, where: str, allowed: Any) -> str:
+    if not isinstance(value, str) or value not in allowed:
+        raise BoardError(f"{where}: unknown {value!r}; allowed: {', '.join(allowed)}")
+    return value
+
+
+def _text(value: str, where: str) -> str:
+    if not (value.isprintable() and 0 < len(value.encode()) <= spec.Limit.MAX_TEXT):
+        raise BoardError(f"{where} must be 1 to {spec.Limit.MAX_TEXT} bytes of printable text")
+    return value
+
+
+def _partitions(table: dict[str, Any], flash: int) -> dict[str, tuple[int, int]]:
+    found: dict[str, tuple[int, int]] = {}
+    end = 0
+    for name, area in sorted(table.items(), key=lambda item: str(item[1])):
+        if name not in {"vfs", "journal"} or type(area) is not list or len(area) != 2:
+            raise BoardError(f"partitions: {name!r} must be vfs or journal, [offset, size]")
+        offset, size = (_number(n, f"partitions: {name}", 0, flash) for n in area)
+        if offset % SECTOR or size % SECTOR or not size or offset < end or offset + size > flash:
+            raise BoardError(f"partitions: {name!r} must be whole sectors within the flash, apart from the others")
+        end = offset + size
+        found[name] = (offset, size)
+    for name in ("vfs", "journal"):
+        if name not in found:
+            raise BoardError(f"partitions: {name!r} is missing")
+    return found
+
+
+def _headers(table: dict[str, Any]) -> dict[str, tuple[tuple[str, int], ...]]:
+    _take(table, "header", left=list, right=list)
     found = {}
+    for side, entries in table.items():
+        rows: list[tuple[str, int]] = []
+        for entry in entries:
+            label, _, digits = entry.rpartition(":") if isinstance(entry, str) else ("", "", str(entry))
+            if entry in SUPPLIES:
+                rows.append((entry, -1))
+            elif digits.isdecimal():
+                rows.append((label or digits, int(digits)))
+            else:
+                raise BoardError(
+                    f"header: {side}: {entry!r} must be a GPIO, 'LABEL:GPIO' or one of {', '.join(SUPPLIES)}"
+                )
+        found[side] = tuple(rows)
+    return found
+
+
+def _onboard(table: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    found = {}
+    for name, pins in table.items():
+        _one_of(name, "onboard", ONBOARD)
+        given = pins if isinstance(pins, list) else [pins]
+        found[name] = tuple(_number(pin, f"onboard: {name}", 0, 63) for pin in given)
+        if name == "hold" and len(given) != 1:
+            raise BoardError("onboard: hold must be one GPIO")
+    return found
+
+
+def _buses(table: dict[str, Any], kind: str, numbers: frozenset[int]) -> dict[tuple[str, int], tuple[int, ...]]:
+    found = {}
+    lines = [line for line, _ in LINES[kind]]
     for number, row in table.items():
         where = f"{kind}.{number}"
-        if not number.isdigit() or type(row) is not dict:
-            raise BoardError(f"{where}: a bus is a table named by its number")
-        row = _take(row, where, baud=int, **dict.fromkeys(pins, int))
+        if not number.isdecimal() or int(number) not in numbers or type(row) is not dict:
+            raise BoardError(f"{where}: a bus is a table named by its number; allowed: {sorted(numbers)}")
+        row = _take(row, where, baud=int, **dict.fromkeys(lines, int))
         baud = _number(row["baud"], f"{where}: baud", 10_000, 20_000_000)
-        lines = tuple(_number(row[p], f"{where}: {p}", 0, PINS - 1) for p in pins)
-        found[kind, _number(int(number), where, 0, 3)] = (baud, *lines)
+        found[kind, int(number)] = (baud, *(_number(row[line], f"{where}: {line}", 0, 63) for line in lines))
     return found
 
 
@@ -96,16 +201,31 @@ def _sensor(row: dict[str, Any], number: int, buses: dict[tuple[str, int], tuple
     where = f"sensor {number}"
     if type(row) is not dict:
         raise BoardError(f"{where}: a sensor is a table")
-    part = row.get("part")
-    if not isinstance(part, str) or part not in PARTS:
-        raise BoardError(f"{where}: unknown part {part!r}")
-    kind = PARTS[part]
-    select, high = SELECTS[kind]
-    _take(row, where, part=str, interrupt_=int, **{kind: int, select: int})
+    part = _one_of(row.get("part"), f"{where}: part", parts())
+    kind = parts()[part]
+    key, role = SELECTS[kind]
+    _take(row, where, part=str, interrupt_=int, **{kind: int, key: int})
     if (kind, row[kind]) not in buses:
-        raise BoardError(f"{where}: there is no bus {kind}.{row[kind]}")
-    pin = _number(row.get("interrupt", -1), f"{where}: interrupt", -1, PINS - 1)
-    return Sensor(part, kind, row[kind], _number(row[select], f"{where}: {select}", 0, high), pin)
+        there = [f"{kind}.{n}" for k, n in buses if k == kind]
+        raise BoardError(f"{where}: there is no bus {kind}.{row[kind]}; allowed: {', '.join(there) or 'none'}")
+    low, high = (0, 63) if role else (LOWEST, HIGHEST)
+    pin = _number(row.get("interrupt", -1), f"{where}: interrupt", -1, 63)
+    return Sensor(part, kind, row[kind], _number(row[key], f"{where}: {key}", low, high), pin)
+
+
+def _sensors(rows: list[Any], buses: dict[tuple[str, int], tuple[int, ...]]) -> tuple[Sensor, ...]:
+    found = tuple(_sensor(row, number, buses) for number, row in enumerate(rows))
+    if len(found) > spec.Limit.MAX_STREAMS:
+        raise BoardError(f"board: {len(found)} sensors, of at most {spec.Limit.MAX_STREAMS}")
+    taken: dict[tuple[int, int], str] = {}
+    for number, sensor in enumerate(found):
+        place = (sensor.bus, sensor.select)
+        if sensor.kind == "i2c" and place in taken:
+            address = f"address 0x{sensor.select:02X} of i2c.{sensor.bus}"
+            raise BoardError(f"sensor {number} ({sensor.part}): {address} is {taken[place]}'s already")
+        if sensor.kind == "i2c":
+            taken[place] = sensor.part
+    return found
 
 
 def _battery(row: dict[str, Any]) -> Battery:
@@ -115,7 +235,16 @@ def _battery(row: dict[str, Any]) -> Battery:
     up, down = (_number(n, "battery: divider", 1, 1000) for n in row["divider"])
     empty = _number(row["empty"], "battery: empty", 1, 20_000)
     full = _number(row["full"], "battery: full", empty + 1, 20_000)
-    return Battery(_number(row["adc"], "battery: adc", 0, PINS - 1), up, down, empty, full)
+    return Battery(_number(row["adc"], "battery: adc", 0, 63), up, down, empty, full)
+
+
+def _power(row: dict[str, Any]) -> Power:
+    _take(row, "power", cell_mah_=int, regulator_=str, regulator_ua_=int, sleep_ua_=int)
+    for key, high in (("cell_mah", 100_000), ("regulator_ua", 100_000), ("sleep_ua", 1_000_000)):
+        _number(row.get(key, 1), f"power: {key}", 1, high)
+    if "regulator" in row:
+        _text(row["regulator"], "power: regulator")
+    return Power(**row)
 
 
 def parse(text: str) -> Board:
@@ -124,39 +253,78 @@ def parse(text: str) -> Board:
         top = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BoardError(str(error)) from error
-    kinds: dict[str, type] = {"i2c_": dict, "spi_": dict, "sensor_": list, "battery_": dict, "cpu_": dict}
-    _take(top, "board", name=str, chip=str, flash=int, partitions=dict, **kinds)
-    if top["chip"] not in CHIPS:
-        raise BoardError(f"board: unknown chip {top['chip']!r}")
+    kinds: dict[str, type] = {
+        "i2c_": dict,
+        "spi_": dict,
+        "sensor_": list,
+        "battery_": dict,
+        "power_": dict,
+        "cpu_": dict,
+    }
+    kinds |= {"onboard_": dict, "header": dict, "features": list, "partitions": dict}
+    _take(top, "board", name=str, title=str, chip=str, flash=int, **kinds)
+    name, title = _text(top["name"], "board: name"), _text(top["title"], "board: title")
+    chip = chips()[_one_of(top["chip"], "board: chip", chips())]
     flash = _number(top["flash"], "board: flash", SECTOR, 1 << 28)
-    partitions: dict[str, tuple[int, int]] = {}
-    end = 0
-    for name, area in sorted(top["partitions"].items(), key=lambda item: str(item[1])):
-        if name not in {"fs", "journal"} or type(area) is not list or len(area) != 2:
-            raise BoardError(f"partitions: {name!r} must be fs or journal, [offset, size]")
-        offset, size = (_number(n, f"partitions: {name}", 0, flash) for n in area)
-        if offset % SECTOR or size % SECTOR or not size or offset < end or offset + size > flash:
-            raise BoardError(f"partitions: {name!r} must be whole sectors within the flash, apart from the others")
-        end = offset + size
-        partitions[name] = (offset, size)
-    buses = _buses(top.get("i2c", {}), "i2c", "scl", "sda") | _buses(top.get("spi", {}), "spi", "sck", "mosi", "miso")
-    sensors = tuple(_sensor(row, n, buses) for n, row in enumerate(top.get("sensor", [])))
-    battery = _battery(top["battery"]) if "battery" in top else None
-    if len(sensors) > spec.Limit.MAX_STREAMS:
-        raise BoardError(f"board: {len(sensors)} sensors, of at most {spec.Limit.MAX_STREAMS}")
-    size = descriptor.largest(top["name"], [s.part for s in sensors] + ["battery"] * (battery is not None))
+    features = tuple(_one_of(word, "board: features", FEATURES) for word in top["features"])
+    headers, onboard = _headers(top["header"]), _onboard(top.get("onboard", {}))
+    buses = _buses(top.get("i2c", {}), "i2c", chip.i2c) | _buses(top.get("spi", {}), "spi", chip.spi)
+    board = Board(
+        name,
+        title,
+        chip.name,
+        flash,
+        features,
+        _partitions(top["partitions"], flash),
+        headers,
+        onboard,
+        buses,
+        _sensors(top.get("sensor", []), buses),
+        _battery(top["battery"]) if "battery" in top else None,
+        _power(top.get("power", {})),
+        top.get("cpu", {}),
+    )
+    for cpu, costs in board.cpu.items():
+        _one_of(cpu, "cpu: chip", chips())
+        if type(costs) is not dict:
+            raise BoardError(f"cpu.{cpu} must be a table")
+        _take(costs, f"cpu.{cpu}", **dict.fromkeys(COSTS, int))
+    _check(board)
+    return board
+
+
+def _check(board: Board) -> None:
+    """Refuse what is wrong with the board as a whole: its wiring, or more channels than a descriptor holds."""
+    chip = chips()[board.chip]
+    header = {pin for entries in board.headers.values() for _, pin in entries if pin >= 0}
+    own = {pin: name for name, pins in board.onboard.items() for pin in pins}
+    for pin in sorted(header | own.keys()):
+        if pin not in chip.gpio:
+            raise BoardError(f"{'onboard' if pin in own else 'header'}: {chip.name} has no GPIO {pin}")
+    try:
+        check(chip, board.wires(), frozenset(header), own)
+    except PinError as error:
+        raise BoardError(str(error)) from None
+    names = [s.part for s in board.sensors] + ["battery"] * (board.battery is not None)
+    size = descriptor.largest(board.name, names)
     if size > descriptor.limit():
         raise BoardError(f"board: a descriptor of {size} bytes; name fewer sensors for one of {descriptor.limit()}")
-    for name, costs in top.get("cpu", {}).items():
-        if name not in CHIPS or type(costs) is not dict:
-            raise BoardError(f"cpu: unknown chip {name!r}")
-        _take(costs, f"cpu.{name}", **dict.fromkeys(COSTS, int))
-    return Board(top["name"], top["chip"], flash, partitions, buses, sensors, battery, top.get("cpu", {}))
 
 
 def load(path: Path) -> Board:
-    """Read a board.toml; raises BoardError, or OSError when there is none."""
-    return parse(path.read_text())
+    """Read a board.toml; raises BoardError, which names the file, or OSError when there is none."""
+    try:
+        board = parse(path.read_text())
+        if board.name != path.parent.name:
+            raise BoardError(f"board: name must be the folder's, {path.parent.name!r}")
+    except (BoardError, UnicodeDecodeError) as error:
+        raise BoardError(f"{path}: {error}") from None
+    return board
+
+
+def boards(folder: Path = BOARDS) -> list[Board]:
+    """Return every board of a folder, in order of name; raises BoardError for one that is wrong."""
+    return [load(path) for path in sorted(folder.glob("*/board.toml"))]
 
 
 def render(board: Board) -> str:
@@ -166,6 +334,7 @@ def render(board: Board) -> str:
     values = {
         "NAME": board.name,
         "CHIP": board.chip,
+        "HOLD": board.onboard.get("hold", (-1,))[0],
         "PARTITIONS": tuple((name, *area) for name, area in board.partitions.items()),
         "BUSES": tuple((*key, *row) for key, row in board.buses.items()),
         "SENSORS": tuple((s.part, s.kind, s.bus, s.select, s.interrupt) for s in board.sensors),

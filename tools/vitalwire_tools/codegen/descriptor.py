@@ -2,49 +2,33 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterable
-from pathlib import Path
 
 from vitalwire import cbor
 from vitalwire_protocol import spec
 from vitalwire_protocol.spec import ChannelKey, CoseKey, Key, Limit
 
 from ..folders import FIRMWARE
+from . import parts
 
 _WRAPPING = 12 + 2 + spec.SIGNATURE_SIZE  # bytes around a COSE_Sign1's payload, at most: in front, and the signature
 
 
-def _literals(path: Path) -> dict[str, object]:
-    """Return the constants a source assigns, `const(...)` or bare, in its module or in a class."""
-    found: dict[str, object] = {}
-    for statement in ast.walk(ast.parse(path.read_text(), str(path))):
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            value = statement.value
-            if isinstance(value, ast.Call) and ast.unparse(value.func) == "const":
-                value = value.args[0]
-            try:
-                found.setdefault(statement.targets[0].id, ast.literal_eval(value))
-            except ValueError:
-                continue
-    return found
-
-
 def limit() -> int:
     """Return how many bytes a frame of the device may have (`firmware/boot.py`)."""
-    value = _literals(FIRMWARE / "boot.py")["_LIMIT"]
+    value = parts.constants((FIRMWARE / "boot.py").read_text())["_LIMIT"]
     assert isinstance(value, int)
     return value
 
 
-def largest(board: str, parts: Iterable[str]) -> int:
+def largest(board: str, names: Iterable[str]) -> int:
     """Return the bytes of the largest descriptor frame a board of these drivers can make, whatever its identity."""
     channels: list[object] = []
-    for stream, part in enumerate(parts):
-        driver = _literals(FIRMWARE / "sensors" / f"{part}.py")
-        names = driver["CHANNELS"]
-        assert isinstance(names, tuple)
-        for name in names:
+    for stream, part in enumerate(names):
+        driver = parts.driver(part)
+        channel_names = driver["CHANNELS"]
+        assert isinstance(channel_names, tuple)
+        for name in channel_names:
             signal = spec.SIGNALS[name]
             row: dict[int, object] = {
                 ChannelKey.ID: len(channels),

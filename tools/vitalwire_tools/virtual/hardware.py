@@ -23,15 +23,14 @@ import numpy as np
 from vitalwire_protocol.spec import Cause
 
 from ..codegen.board import Board, BoardError, Sensor
+from ..codegen.parts import parts
 from . import faults as scripts
+from .chips import models
 from .chips.base import Chip, I2cChip, Played, Refused
 from .chips.battery import Battery
-from .chips.lsm6dso import Lsm6dso
 from .chips.max30003 import Max30003
-from .chips.max30102 import Max30102
-from .chips.max30205 import Max30205
 
-CHIPS: dict[str, type[Chip]] = {chip.part: chip for chip in (Max30003, Max30102, Lsm6dso, Max30205)}
+CHIPS: dict[str, type[Chip]] = models(parts())
 LINES = 8
 REQUEST = struct.Struct("<qqq")
 ANSWER = struct.Struct("<qq")

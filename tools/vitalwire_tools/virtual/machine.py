@@ -71,7 +71,7 @@ def create(folder: Path, device: str = "virtual", settings: Mapping[str, object]
     if (folder / FLASH).exists():
         raise FileExistsError(folder / FLASH)
     board, identity = board_file(), new_identity(device)
-    offset, size = board.partitions["fs"]
+    offset, size = board.partitions["vfs"]
     flash = bytearray(b"\xff") * board.flash
     flash[offset : offset + size] = filesystem_image(identity, dict(settings or {}), size)
     (folder / ABOUT).write_text(json.dumps({"device": device, "public_key": identity.public_key.hex()}))

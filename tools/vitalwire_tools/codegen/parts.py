@@ -1,0 +1,46 @@
+"""Which sensor parts a board may name: those with a driver. A driver's constructor says how its chip is wired.
+
+Its parameters are `(spi, select, irq)`, `(i2c, address, irq)` or `(adc, plus, minus)`. Reads sources, runs none.
+"""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+
+from ..folders import FIRMWARE
+
+NO_PART = {"__init__", "battery"}  # the battery has a table of its own in board.toml
+
+
+def constants(source: str) -> dict[str, object]:
+    """Return the literals a source assigns, `const(...)` or bare, in its module or in a class."""
+    found: dict[str, object] = {}
+    for statement in ast.walk(ast.parse(source)):
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            value = statement.value
+            if isinstance(value, ast.Call) and ast.unparse(value.func) == "const":
+                value = value.args[0]
+            try:
+                found.setdefault(statement.targets[0].id, ast.literal_eval(value))
+            except ValueError:
+                continue
+    return found
+
+
+def driver(part: str) -> dict[str, object]:
+    """Return what a driver's source says of its chip: PART, CHANNELS, BITS, RATE, SCALE and whatever else."""
+    return constants((FIRMWARE / "sensors" / f"{part}.py").read_text())
+
+
+@cache
+def parts() -> dict[str, str]:
+    """Return each part's kind of wiring: spi, i2c or adc."""
+    found = {}
+    for path in sorted((FIRMWARE / "sensors").glob("*.py")):
+        if path.stem not in NO_PART:
+            names = {node.name: node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)}
+            body = names[path.stem.upper()].body
+            (start,) = [s for s in body if isinstance(s, ast.FunctionDef) and s.name == "__init__"]
+            found[path.stem] = start.args.args[1].arg
+    return found

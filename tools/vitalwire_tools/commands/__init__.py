@@ -1,0 +1,1 @@
+"""The commands of `vitalwire board`, one small file a subject; `cli.py` puts them together."""
