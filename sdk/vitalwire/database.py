@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,8 +17,23 @@ _BUSY_SECONDS = 10.0
 _IN_MEMORY = ":memory:"  # SQLite's own name for it
 
 
-def connect(path: Path | str | None, schema: str, kind: bytes, version: int) -> sqlite3.Connection:
+def opened(path: Path | str) -> sqlite3.Connection:
+    """Return a connection without transactions of its own, for any thread, one at a time."""
+    return sqlite3.connect(path, _BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+
+
+def connect(
+    path: Path | str | None,
+    schema: str,
+    kind: bytes,
+    version: int,
+    *,
+    opened: Callable[[Path | str], sqlite3.Connection] = opened,
+    shrinks: bool = False,
+) -> sqlite3.Connection:
     """Open or create the database at `path` (None or `:memory:`: in memory); `kind`, four bytes, names its schema.
+
+    One that `shrinks` gives free pages back when it is asked to (PRAGMA incremental_vacuum).
 
     Raises `UsageError` for a file of another kind or version, `TransportError` where none can be opened.
     """
@@ -29,9 +44,9 @@ def connect(path: Path | str | None, schema: str, kind: bytes, version: int) -> 
         except OSError as error:
             raise TransportError(f"cannot open {path}: {error.strerror}") from error
     try:
-        database = sqlite3.connect(
-            _IN_MEMORY if path is None else path, _BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
+        database = opened(_IN_MEMORY if path is None else path)
+        if shrinks:
+            database.execute("PRAGMA auto_vacuum = INCREMENTAL")
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         with transaction(database):

@@ -15,6 +15,7 @@ VitalwireError                 base; `exit_code` ends the CLI, `reason` is for p
 |- TransportError        (6)   a port, socket or file that cannot be opened or went away
 |- WorkerError           (6)   a process of ours that ended before its work was done
 |- SinkError             (7)   a sink's peer that is away, busy, or refuses us: the same batch again, later
+|- SpoolError            (8)   the spool cannot take more: what it refuses stays where it is
 `- UsageError            (2)   a wrong argument: address, option, file name
 """
 
@@ -107,6 +108,12 @@ class WorkerError(VitalwireError):
     """A process of ours that ended before its work was done."""
 
     exit_code = 6
+
+
+class SpoolError(VitalwireError):
+    """The spool cannot take more; `reason` says what is full, `spool` by its bound or `disk`."""
+
+    exit_code = 8
 
 
 class UsageError(VitalwireError):

@@ -22,7 +22,7 @@ from tests.walk import Walk, walk
 
 from vitalwire.capture import Record, Writer, read
 from vitalwire.cli import main
-from vitalwire.errors import CommandError, InputError, TransportError, TrustError, UsageError
+from vitalwire.errors import CommandError, InputError, SinkError, SpoolError, TransportError, TrustError, UsageError
 from vitalwire.registry import Registry
 from vitalwire.testing import FakeDevice, flipped
 
@@ -186,8 +186,8 @@ def test_wrong_arguments_end_in_one_line(case: str, vitalwire: Callable[..., Run
 
 def test_exit_codes_are_those_of_the_errors() -> None:
     """The codes the table above expects are defined once, by the error tree."""
-    errors = (UsageError, InputError, TrustError, CommandError, TransportError)
-    assert [error.exit_code for error in errors] == [2, 3, 4, 5, 6]
+    errors = (UsageError, InputError, TrustError, CommandError, TransportError, SinkError, SpoolError)
+    assert [error.exit_code for error in errors] == [2, 3, 4, 5, 6, 7, 8]
 
 
 def test_nothing_at_all_shows_the_commands(vitalwire: Callable[..., Run]) -> None:

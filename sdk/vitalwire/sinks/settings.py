@@ -14,6 +14,5 @@ class SinkSettings(Settings):
 
     kind: str
     form: Form = Form.FRAME
-    authentic: bool = False  # also take frames that only a MAC proves so far
     batch: int = Field(256, ge=1, le=4096)  # entries in one delivery, at most
     patience: float = Field(60.0, gt=0)  # seconds that one delivery may take

@@ -1,5 +1,7 @@
 """Where verified frames wait, durably, until every sink has them."""
 
 from .entry import Entry, Trust
+from .spool import Bound, Full, Lost, Spool, State
+from .store import DeadLetter, Store
 
-__all__ = ["Entry", "Trust"]
+__all__ = ["Bound", "DeadLetter", "Entry", "Full", "Lost", "Spool", "State", "Store", "Trust"]
