@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tests.walk import BEGAN_US, MARKED, RATES, Walk, walk
 
 from vitalwire.capture import Writer
+from vitalwire.crew import Crew
 from vitalwire.errors import BlockError, UsageError
 from vitalwire.export import Export, export
 from vitalwire.export import stretches as stretches_module
@@ -267,6 +268,36 @@ def test_nothing_is_overwritten_or_left_half(tmp_path: Path) -> None:
     assert (tmp_path / "out-ppg.csv").read_text() == "mine"
     exported(made, tmp_path / "out", "csv", overwrite=True)
     assert "ppg_red" in (tmp_path / "out-ppg.csv").read_text()
+
+
+def test_a_failed_export_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an overwriting export fails half way, every older file is as it was and nothing is added."""
+    made = walk(tmp_path / "walk.vwc")
+    exported(made, tmp_path / "out", "csv")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vitalwire.export._manifest", full)  # the last thing that is made
+    with pytest.raises(OSError, match="No space"):
+        exported(made, tmp_path / "out", "csv", overwrite=True)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_workers_change_nothing(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are the same byte for byte with workers and without, also where rows are rendered a few at a time."""
+    monkeypatch.setattr("vitalwire.export.tables.BATCH", 1000)
+    made = walk(tmp_path / "walk.vwc")
+    for name in ("alone", "together"):
+        (tmp_path / name).mkdir()
+    exported(made, tmp_path / "alone", form)
+    with Crew(2) as crew:
+        exported(made, tmp_path / "together", form, crew=crew)
+    files = [sorted((tmp_path / name).iterdir()) for name in ("alone", "together")]
+    assert [file.name for file in files[0]] == [file.name for file in files[1]] != []
+    assert [file.read_bytes() for file in files[0]] == [file.read_bytes() for file in files[1]]
 
 
 def test_a_folder_takes_the_captures_name(tmp_path: Path) -> None:

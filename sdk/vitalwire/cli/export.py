@@ -53,7 +53,7 @@ def export(
         with output.progress("verifying", quiet=as_json) as step:
             reader = Reader(capture, trusted, crew=crew, watch=step)
         with output.progress("exporting", reader.total, quiet=as_json) as step:
-            done = write(reader, target, form, device=device, overwrite=force, progress=step)
+            done = write(reader, target, form, device=device, overwrite=force, crew=crew, progress=step)
     if as_json:
         output.show_json({"files": [str(file) for file in done.files], "samples": done.samples} | done.manifest)
         return

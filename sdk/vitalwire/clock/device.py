@@ -120,7 +120,9 @@ class DeviceClock:
         return None if drift is None else 1 / (1 + drift)
 
     def _map(self, boot: int) -> UtcMap:
-        found = self._boots.setdefault(boot, UtcMap())
+        found = self._boots.get(boot)
+        if found is None:
+            found = self._boots[boot] = UtcMap()
         self._boots.move_to_end(boot)
         if len(self._boots) > MAX_BOOTS:
             self._boots.popitem(last=False)
@@ -232,7 +234,7 @@ class DeviceClock:
             utc_parts.append(moved)
             moved_by = 0.0 if math.isnan(end_utc) else abs(end_utc - track.last[1])
             uncertainty = max(uncertainty, 2 * error + open_utc + moved_by)
-        return SampleTimes(np.concatenate(utc_parts), np.concatenate(elapsed_parts), uncertainty)
+        return SampleTimes(_joined(utc_parts), _joined(elapsed_parts), uncertainty)
 
     @staticmethod
     def _ideal(placed: _Placed, number: int) -> tuple[float, float, float]:
@@ -256,6 +258,10 @@ class DeviceClock:
         ends = ((other.boot, edge) for other in earlier if (edge := other.tracks[stream].last))
         starts = ((other.boot, edge) for other in later if (edge := other.tracks[stream].first))
         return _edge(next(ends, None), run.boot, -math.inf), _edge(next(starts, None), run.boot, math.inf)
+
+
+def _joined(parts: list[Floats]) -> Floats:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _edge(found: tuple[int, _Edge] | None, boot: int, otherwise: float) -> _Edge:

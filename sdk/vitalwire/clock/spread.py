@@ -26,4 +26,8 @@ def spread(count: int, end: float, length: float, period: float, before: float, 
     end = max(end, start + (count - 1) * closest)
     closest = max(0.0, min(closest, (after - before) / (count + 1)))
     end = min(end, after - closest)
-    return np.linspace(min(start, end - (count - 1) * closest), end, count)
+    start = min(start, end - (count - 1) * closest)
+    times: Floats = np.arange(count) * ((end - start) / max(1, count - 1))
+    times += start
+    times[-1] = end
+    return times

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .envelope import Envelope
+from .envelope import Envelope, Floats
 
 MAX_DRIFT = 200e-6  # of a device's crystal against UTC
 MOST = 32  # bounds held
@@ -37,6 +37,7 @@ class UtcMap:
         self._origin = 0.0  # of `low` and `high`: keeps the arithmetic within what floats resolve
         self._bounds: deque[_Bound] = deque(maxlen=MOST)
         self._drifts = (-MAX_DRIFT, MAX_DRIFT)
+        self._lines: tuple[Floats, Floats, Floats] | None = None  # what `at` makes of both
         self._arrivals = Envelope(rate=0.0)
 
     @property
@@ -65,6 +66,7 @@ class UtcMap:
             drifts = (-MAX_DRIFT, MAX_DRIFT)
         self._bounds.append(new)
         self._drifts = drifts
+        self._lines = None
 
     def arrival(self, at: float, utc_us: int) -> None:
         """A frame made at device time `at` or later had arrived at UTC `utc_us`."""
@@ -77,10 +79,13 @@ class UtcMap:
         """Return the UTC of device time `at` and its uncertainty: infinite where only arrivals bound it, from above."""
         if not self._bounds:
             return (self._arrivals.at(at)[0] + self._origin if self._arrivals.count else np.nan), np.inf
-        table = np.array(self._bounds)
-        slopes = self._drifts[0] + (self._drifts[1] - self._drifts[0]) * TRIED[:, None]
-        lowest = float((table[:, 1] + slopes * (at - table[:, 0])).max(axis=1).min())
-        highest = float((table[:, 2] + slopes * (at - table[:, 0])).min(axis=1).max())
+        if self._lines is None:
+            table = np.array(self._bounds)
+            slopes = self._drifts[0] + (self._drifts[1] - self._drifts[0]) * TRIED[:, None]
+            self._lines = slopes, table[:, 0], table[:, 1:].T[:, None]
+        slopes, begins, limits = self._lines
+        low, high = limits + slopes * (at - begins)
+        lowest, highest = float(low.max(axis=1).min()), float(high.min(axis=1).max())
         return at + self._origin + (lowest + highest) / 2, abs(highest - lowest) / 2
 
     def _possible(self, bounds: list[_Bound]) -> tuple[float, float] | None:

@@ -16,17 +16,18 @@ from pathlib import Path
 from typing import Protocol
 
 from vitalwire.client import VerifiedFrame
+from vitalwire.crew import Crew
 from vitalwire.errors import UsageError
 from vitalwire.offline import Reader
 from vitalwire.verdict import DeviceVerdict, device_as_dict
 
 from .files import Files
+from .rows import describe, details, event_name
 from .stretches import Begin, Part, Splitter, Stretch
-from .tables import describe, details, event_name
 
 __all__ = ["FORMATS", "Export", "details", "event_name", "export"]
 
-# What a format needs beside the SDK, all of it in the extra `export`; the module of its name has `writer(files)`.
+# What a format needs beside the SDK, all of it in the extra `export`; the module of its name has `writer(files, crew)`.
 FORMATS = {"csv": "", "parquet": "pyarrow", "wfdb": "wfdb", "edf": "edfio"}
 
 
@@ -58,20 +59,21 @@ def export(
     *,
     device: str | None = None,
     overwrite: bool = False,
+    crew: Crew | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Export:
     """Write one device's samples as `form`, one of FORMATS, into files beginning with `target`.
 
-    `progress` hears the number of frames read. Raises UsageError for an unknown or not installed format, a device that
-    is not there, or files that are; what was begun is removed then.
+    The workers of `crew` help where a format is text or tables; `progress` hears the number of frames read. Raises
+    UsageError for an unknown or not installed format, a device that is not there, or files that are: files appear, all
+    of them, when everything is written, and nothing is changed before.
     """
     make = _writer(form)
     chosen = reader.device(device)
-    files = Files(Path(target), reader.files[0].stem, form, overwrite=overwrite)
     splitter, stretches = Splitter(), list[Stretch]()
-    try:
+    with Files(Path(target), reader.files[0].stem, form, overwrite=overwrite) as files:
         manifest = files.name("", ".json", beside=True)
-        with closing(make(files)) as writer:
+        with closing(make(files, crew)) as writer:
             for part in splitter.split(_watched(reader, chosen.thumbprint, progress)):
                 writer.write(part)
                 if isinstance(part, Begin):
@@ -79,21 +81,18 @@ def export(
         verdict = next(each for each in reader.verdict.devices if each.device == chosen.thumbprint)
         said = _manifest(form, reader, verdict, splitter, stretches)
         manifest.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-    except BaseException:
-        files.discard()
-        raise
     samples = sum(stretch.samples * len(stretch.channels) for stretch in stretches)
     return Export(tuple(files.made), tuple(stretches), samples, verdict, said)
 
 
-def _writer(form: str) -> Callable[[Files], Writer]:
+def _writer(form: str) -> Callable[[Files, Crew | None], Writer]:
     if form not in FORMATS:
         raise UsageError(f"no format {form!r}", advice=f"there are {', '.join(FORMATS)}")
     try:
         module = import_module(f"{__name__}.{form}")
     except ImportError:
         raise UsageError(f"{form} needs {FORMATS[form]}", advice='pip install "vitalwire[export]"') from None
-    make: Callable[[Files], Writer] = module.writer
+    make: Callable[[Files, Crew | None], Writer] = module.writer
     return make
 
 

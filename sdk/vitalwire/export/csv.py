@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 
+from vitalwire.crew import Crew
+
 from .files import Files
-from .tables import Columns, TableWriter
+from .rows import Columns
+from .tables import Format, TableWriter
 
 
 class CsvSheet:
@@ -18,20 +22,31 @@ class CsvSheet:
     def __init__(self, path: Path, facts: Mapping[str, str]) -> None:
         del facts  # the manifest has them
         self._file = open(path, "w", newline="", encoding="utf-8")  # noqa: SIM115  # closed in `close`
-        self._rows = csv.writer(self._file)
         self._begun = False
 
-    def append(self, columns: Columns) -> None:
+    def append(self, rows: tuple[str, str]) -> None:
         """Write rows, before the first the names."""
+        names, lines = rows
         if not self._begun:
-            self._rows.writerow(columns)
+            self._file.write(names)
             self._begun = True
-        cells = [_cells(column) if isinstance(column, np.ndarray) else column for column in columns.values()]
-        self._rows.writerows(zip(*cells, strict=True))
+        self._file.write(lines)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def lines(columns: Columns) -> tuple[str, str]:
+    """Return the line of names, and those of rows."""
+    cells = [_cells(column) if isinstance(column, np.ndarray) else column for column in columns.values()]
+    return _written([list(columns)]), _written(zip(*cells, strict=True))
+
+
+def _written(rows: Iterable[Iterable[object]]) -> str:
+    out = StringIO(newline="")
+    csv.writer(out).writerows(rows)
+    return out.getvalue()
 
 
 def _cells(column: np.ndarray[tuple[int], np.dtype[np.generic]]) -> list[object]:
@@ -40,11 +55,14 @@ def _cells(column: np.ndarray[tuple[int], np.dtype[np.generic]]) -> list[object]
     return list(column.tolist())
 
 
-def writer(files: Files) -> TableWriter:
+FORMAT = Format(".csv", CsvSheet, lines)
+
+
+def writer(files: Files, crew: Crew | None) -> TableWriter:
     """Return the writer of this format."""
-    return TableWriter(files, CsvSheet, ".csv")
+    return TableWriter(files, FORMAT, crew)
 
 
 def beside(files: Files) -> TableWriter:
     """Return what writes readings and events, as CSV, for formats that hold samples only."""
-    return TableWriter(files, CsvSheet, ".csv", streams=False)
+    return TableWriter(files, FORMAT, streams=False)

@@ -12,6 +12,7 @@ from typing import Any
 import edfio
 import numpy as np
 
+from vitalwire.crew import Crew
 from vitalwire.messages import Channel
 
 from .files import Files
@@ -88,6 +89,7 @@ def _short(value: float) -> float:
     return float(f"{value:.0f}"[:NUMBER])
 
 
-def writer(files: Files) -> RecordWriter:
-    """Return the writer of this format."""
+def writer(files: Files, crew: Crew | None) -> RecordWriter:
+    """Return the writer of this format; the crew has nothing to do."""
+    del crew
     return RecordWriter(files, save)

@@ -1,8 +1,12 @@
-"""The files of one export: their names, and that none is overwritten or left behind half written."""
+"""The files of one export: their names, and that they appear whole, all of them, or not at all."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Self
 
 from vitalwire.errors import TransportError, UsageError
 
@@ -10,8 +14,9 @@ SUFFIXES = (".csv", ".parquet", ".edf", ".bdf", ".hea", ".dat", ".json")
 
 
 class Files:
-    """Names beginning with `target`; in it, if it is a folder. `made` are those given out, in order.
+    """Names beginning with `target`; in it, if it is a folder. `made` are those to come, in order.
 
+    Files are written into a folder of their own beside, and go to their places when the block ends without an error.
     What lies beside the samples is named after the format too, so that exports in several formats go by one name.
     """
 
@@ -26,18 +31,21 @@ class Files:
         self._overwrite = overwrite
         self.made: list[Path] = []
 
+    def __enter__(self) -> Self:
+        self._aside = TemporaryDirectory(prefix=f".{self._prefix.name}-", dir=self._prefix.parent)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        with self._aside as aside:
+            for path in self.made if kind is None else ():
+                os.replace(Path(aside, path.name), path)
+
     def name(self, title: str, suffix: str, *, beside: bool = False) -> Path:
-        """Return the name of a new file. Raises UsageError if it is there already."""
+        """Return where to write a new file. Raises UsageError if it is there already."""
         form = f".{self._form}" if beside else ""
         path = self._prefix.with_name(f"{self._prefix.name}{form}{'-' * bool(title)}{title}{suffix}")
-        if path in self.made:
-            return path
-        if path.exists() and not self._overwrite:
-            raise UsageError(f"{path} is there already", advice="--force overwrites")
-        self.made.append(path)
-        return path
-
-    def discard(self) -> None:
-        """Remove what was made: the export failed."""
-        for path in self.made:
-            path.unlink(missing_ok=True)
+        if path not in self.made:
+            if path.exists() and not self._overwrite:
+                raise UsageError(f"{path} is there already", advice="--force overwrites")
+            self.made.append(path)
+        return Path(self._aside.name, path.name)

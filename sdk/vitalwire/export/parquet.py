@@ -9,8 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vitalwire.crew import Crew
+
 from .files import Files
-from .tables import Column, Columns, TableWriter
+from .rows import Column, Columns
+from .tables import Format, TableWriter
 
 ROWS = 1 << 16  # of one row group, at least: what waits in memory
 
@@ -27,11 +30,10 @@ class ParquetSheet:
         self._waiting: list[pa.Table] = []
         self._rows = 0
 
-    def append(self, columns: Columns) -> None:
+    def append(self, rows: pa.Table) -> None:
         """Keep rows until there are enough of them for a row group."""
-        arrays = {name: _array(name, column) for name, column in columns.items()}
-        self._waiting.append(pa.table(arrays))
-        self._rows += self._waiting[-1].num_rows
+        self._waiting.append(rows)
+        self._rows += rows.num_rows
         if self._rows >= ROWS:
             self._write()
 
@@ -51,6 +53,11 @@ class ParquetSheet:
             self._waiting, self._rows = [], 0
 
 
+def table(columns: Columns) -> pa.Table:
+    """Return rows as a table."""
+    return pa.table({name: _array(name, column) for name, column in columns.items()})
+
+
 def _array(name: str, column: Column) -> pa.Array:
     if name.endswith("_mark"):
         return pa.array(column, pa.string()).dictionary_encode()
@@ -59,6 +66,6 @@ def _array(name: str, column: Column) -> pa.Array:
     return pa.array(column, _TYPES.get(name, pa.string()))
 
 
-def writer(files: Files) -> TableWriter:
+def writer(files: Files, crew: Crew | None) -> TableWriter:
     """Return the writer of this format."""
-    return TableWriter(files, ParquetSheet, ".parquet")
+    return TableWriter(files, Format(".parquet", ParquetSheet, table), crew)

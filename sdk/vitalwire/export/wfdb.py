@@ -14,6 +14,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # wfdb's about pandas are no business of whoever exports
     import wfdb
 
+from vitalwire.crew import Crew
+
 from .files import Files
 from .whole import Gathered, RecordWriter
 
@@ -63,6 +65,7 @@ def save(files: Files, gathered: Gathered) -> str:
     return names[0].name
 
 
-def writer(files: Files) -> RecordWriter:
-    """Return the writer of this format."""
+def writer(files: Files, crew: Crew | None) -> RecordWriter:
+    """Return the writer of this format; the crew has nothing to do."""
+    del crew
     return RecordWriter(files, save)
