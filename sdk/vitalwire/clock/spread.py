@@ -27,7 +27,7 @@ def spread(count: int, end: float, length: float, period: float, before: float, 
     closest = max(0.0, min(closest, (after - before) / (count + 1)))
     end = min(end, after - closest)
     start = min(start, end - (count - 1) * closest)
-    times: Floats = np.arange(count) * ((end - start) / max(1, count - 1))
+    times: Floats = np.arange(count, dtype=np.float64) * ((end - start) / max(1, count - 1))
     times += start
     times[-1] = end
     return times
