@@ -1,8 +1,11 @@
 # Puts the parts of this board together, once. Nothing of this is needed while the board records, so main lets go of
 # this module, and of those that only it needs.
+import gc
 import sys
 
 import board
+from cbor import put
+from clock import Clock
 from codec import Encoder
 from config import Config
 from control import Control
@@ -12,11 +15,15 @@ from journal import Journal
 from link import Link
 from micropython import const
 from p256 import Signer
+from packet import Receiver
 from recorder import Recorder
-from sensors import make
+from records import Records
+from ring import Ring
+from sensors import Sensor, make
 from sensors.battery import Battery
 from signals import SIGNALS
 from stream import Stream
+from window import Window
 from wire import (
     CHANNELKEY_BITS,
     CHANNELKEY_ID,
@@ -44,10 +51,12 @@ from wire import (
 
 _LIMIT = const(2048)  # bytes of a frame; more in two
 _PAUSE = const(10_000)  # us
+_KINDS = (Battery, Clock, Control, Encoder, FrameMaker, Journal, Link, Receiver, Recorder, Records)
+_FURTHER = (Ring, Sensor, Signer, Stream, Window)
 
 
 def build(app):
-    # Give an App its parts; returns whether this board can record.
+    # Give an App its parts; returns whether this board can record. Garbage goes before large buffers come.
     hal = app.hal
     if board.HOLD >= 0:
         hal.output(board.HOLD)  # without it the board turns itself off
@@ -55,7 +64,21 @@ def build(app):
     if config.key is None:
         print("vitalwire: no key: provision this board")
         return False
-    journal = Journal(hal.partition("journal"), config.when_full == "stop")
+    key = cose_key(config.key)
+    print_ = thumbprint(key)
+    ms = config.frame_ms
+    for number, row in enumerate(board.SENSORS):
+        app.streams.append(Stream(number, make(hal, row), ms, app.report))
+    if board.BATTERY:
+        pin, numerator, denominator, app.empty, _ = board.BATTERY
+        app.scalars.append(Stream(0, Battery(hal.adc(pin), numerator, denominator), ms, app.report))
+    texts = ("vitalwire " + board.VERSION, board.NAME, config.device)
+    contents = _contents(app, texts, key)
+    gc.collect()
+    encoder = Encoder(max([stream.most for stream in app.streams]))
+    for stream in app.streams:
+        stream.encoder = encoder
+    journal = app.journal = Journal(hal.partition("journal"), config.when_full == "stop")
     if not journal.mount() and config.counted:
         print("vitalwire: counters lost: provision a new key")
         return False
@@ -64,35 +87,14 @@ def build(app):
         app.job = _wait(app)
         boot = journal.boot + 1  # no frame will have it
     config.count()
-    app.journal = journal
-    ms = config.frame_ms
-    for number, row in enumerate(board.SENSORS):
-        app.streams.append(Stream(number, make(hal, row), ms, app.report))
-    if board.BATTERY:
-        pin, numerator, denominator, app.empty, _ = board.BATTERY
-        app.scalars.append(Stream(0, Battery(hal.adc(pin), numerator, denominator), ms, app.report))
-    encoder = Encoder(max([stream.most for stream in app.streams]))
-    for stream in app.streams:
-        stream.encoder = encoder
-    key = cose_key(config.key)
-    print_ = thumbprint(key)
-    firmware = "vitalwire " + board.VERSION
-    contents = {
-        KEY_VERSION: VERSION,
-        KEY_DEVICE: config.device,
-        KEY_PUBLIC_KEY: key,
-        KEY_BOARD: board.NAME,
-        KEY_FIRMWARE: firmware,
-        KEY_POLICY: POLICY_SIGN,
-        KEY_CHANNELS: _channels(app.streams, app.scalars),
-    }
+    gc.collect()
+    signer = Signer(config.key, hal.random if config.hedge else None)
+    maker = FrameMaker(journal, signer, app.clock.utc, _LIMIT)
     actions = {COMMAND_START: app.start, COMMAND_STOP: app.stop, COMMAND_REBOOT: app.reboot}
-    texts = (firmware, board.NAME, config.device)
     app.control = Control(print_, texts, config.secret, boot, hal.random(NONCE_SIZE), app.clock, journal, actions)
     app.link = Link(hal.stream, journal, app.control, window=config.window, repl=config.repl, size=_LIMIT)
-    signer = Signer(config.key, hal.random if config.hedge else None)
     app.recorder = Recorder(
-        FrameMaker(journal, signer, app.clock.utc, _LIMIT),
+        maker,
         app.control,
         app.streams,
         app.scalars,
@@ -102,6 +104,21 @@ def build(app):
     )
     app.recorder.begin(hal.ticks(), hal.reset_cause(), contents)
     return True
+
+
+def _contents(app, texts, key):
+    # the descriptor's fields, in CBOR
+    fields = {
+        KEY_VERSION: VERSION,
+        KEY_FIRMWARE: texts[0],
+        KEY_BOARD: texts[1],
+        KEY_DEVICE: texts[2],
+        KEY_PUBLIC_KEY: key,
+        KEY_POLICY: POLICY_SIGN,
+        KEY_CHANNELS: _channels(app.streams, app.scalars),
+    }
+    buf = memoryview(bytearray(_LIMIT))
+    return bytes(buf[: put(buf, 0, fields)])
 
 
 def _wait(app):
@@ -141,8 +158,16 @@ def _channels(streams, scalars):
     return rows
 
 
-def forget():
-    # what nobody uses any more goes with the next collection
+def forget(app):
+    # What nobody uses any more goes with the next collection. A dictionary's deleted entry still holds its value, and a
+    # word left on the stack may hold this module, so both are emptied.
+    for stream in app.streams:
+        type(stream.sensor).__init__ = None
+    for kind in _KINDS + _FURTHER:
+        kind.__init__ = None
+    Journal.mount = Journal.begin = None
     for name in list(sys.modules):
         if name in ("boot", "board", "config", "identity", "signals") or name.startswith("sensors"):
+            sys.modules[name] = None
             del sys.modules[name]
+    globals().clear()

@@ -67,37 +67,26 @@ class FrameMaker:
         self.descriptor = None  # its digest, once describe() has returned
         self.frame = None
         self._all = memoryview(bytearray(size))
-        self._room = self._all[: size - TAIL]
         self._busy = False
 
     # ------------------------------------------------------------ the four kinds
 
     def describe(self, ticks, contents):
-        # A descriptor of these fields (a map); 0 if the one in the journal still says the same.
+        # A descriptor of these fields, a CBOR map of fewer than 24; 0 if the one in the journal still says the same.
         if self._busy:
             raise RuntimeError("frame")
-        self._busy = True
-        try:
-            known = yield from self._known(contents)
-        finally:
-            self._busy = False
-        if known:
-            self.descriptor = known
+        # they are the last thing in front of its signature
+        buf = self._all
+        size = self.journal.read_descriptor(buf)
+        end = size - TAIL
+        fields = memoryview(contents)[1:]
+        if end > len(fields) and buf[end - len(fields) : end] == fields:
+            self.descriptor = sha256(buf[:size]).digest()[:DIGEST_SIZE]
             return 0
-        seq = yield from self._make(KIND_DESCRIPTOR, ticks, len(contents), self._fields, contents, _SPARE)
+        seq = yield from self._make(KIND_DESCRIPTOR, ticks, contents[0] & 31, self._fields, fields, _SPARE)
         if seq:
             self.descriptor = self.journal.prev[:DIGEST_SIZE]
         return seq
-
-    def _known(self, contents):
-        # the digest of the journal's descriptor if it has these contents: the last thing in front of its signature
-        end = yield from self._fields(self._room, PAYLOAD, contents)
-        n = end - PAYLOAD
-        wanted = sha256(self._room[PAYLOAD:end]).digest()
-        size = self.journal.read_descriptor(self._all)
-        if size > n + TAIL and sha256(self._all[size - TAIL - n : size - TAIL]).digest() == wanted:
-            return sha256(self._all[:size]).digest()[:DIGEST_SIZE]
-        return None
 
     def data(self, ticks, readouts, marks=(), scalars=()):
         # readouts: for each stream of the descriptor an object with count, ticks, channels and
@@ -138,18 +127,10 @@ class FrameMaker:
     # ------------------------------------------------------------ what is in them
 
     def _fields(self, buf, pos, fields):
-        for key in sorted(fields):
-            pos = put_int(buf, pos, key)
-            value = fields[key]
-            if isinstance(value, list):
-                pos = put_head(buf, pos, ARRAY, len(value))
-                for item in value:
-                    pos = put(buf, pos, item)
-                    yield ("bytecode", 400)
-            else:
-                pos = put(buf, pos, value)
-                yield ("bytecode", 100)
-        return pos
+        end = pos + len(fields)
+        buf[pos:end] = fields
+        yield ("bytecode", 50)
+        return end
 
     def _counters(self, buf, pos, counters):
         pos = put_head(buf, put_int(buf, pos, KEY_COUNTERS), MAP, len(counters))
@@ -208,7 +189,7 @@ class FrameMaker:
         self._busy = True
         journal = self.journal
         self.frame = None
-        buf = self._room
+        buf = self._all[:-TAIL]
         try:
             utc = self.utc(ticks)
             pos = put_head(buf, PAYLOAD, MAP, 5 + (kind != KIND_DESCRIPTOR) + (2 if utc else 0) + entries)

@@ -74,6 +74,7 @@ class Journal(Records):
         import recover
 
         found = recover.mount(self)
+        sys.modules["recover"] = recover = None  # a deleted entry would still hold it
         del sys.modules["recover"]
         return found
 

@@ -1,4 +1,5 @@
 # Puts the parts together for this chip and starts them; when main ends, MicroPython's own prompt follows.
+import gc
 import sys
 import time
 
@@ -6,15 +7,22 @@ if sys.platform == "esp32":
     import hal.esp32 as hal
 else:
     import hal.virtual as hal
-import boot
-from app import App
+from micropython import const
 from wire import CAUSE_FAULT
 
+_TIDY = const(8192)  # bytes
+
 try:
+    # Garbage goes so soon that it leaves no holes between what stays.
+    gc.threshold(_TIDY)
+    import boot
+    from app import App
+
     app = App(hal)
     ready = boot.build(app)
-    boot.forget()
-    del boot
+    boot.forget(app)
+    boot = None
+    gc.threshold(-1)
     if ready:
         app.run()
 except Exception as e:

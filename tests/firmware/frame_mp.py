@@ -6,6 +6,7 @@ Used by test_frame.py. `made` runs a maker to its end and prints the frame.
 import json
 import sys
 
+import cbor
 import wire
 from frame import FrameMaker
 from hal.virtual_flash import FlashFile
@@ -40,11 +41,17 @@ class Stream:
         self.consumed += 1
 
 
-def contents(name="vital-0001"):
-    """Return a descriptor's map."""
+def encoded(fields):
+    """Return a map in CBOR."""
+    buf = memoryview(bytearray(8192))
+    return bytes(buf[: cbor.put(buf, 0, fields)])
+
+
+def contents(name="vital-0001", x=bytes(32), y=bytes(32)):
+    """Return a descriptor's map, in CBOR."""
     channels = [{0: n, 1: f"c{n}", 3: "1", 4: "part", 7: 16, 8: [1, -3]} for n in range(12)]
-    point = {1: 2, -1: 1, -2: bytes(32), -3: bytes(32)}
-    return {16: 1, 17: name, 18: point, 19: "virtual", 20: "0.1.0", 21: 1, 22: channels}
+    point = {1: 2, -1: 1, -2: x, -3: y}
+    return encoded({16: 1, 17: name, 18: point, 19: "virtual", 20: "0.1.0", 21: 1, 22: channels})
 
 
 def boot(stop=False, utc=None):

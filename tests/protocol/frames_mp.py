@@ -5,6 +5,7 @@ import json
 import sys
 from array import array
 
+import cbor
 import wire
 from codec import Encoder
 from frame import FrameMaker
@@ -38,7 +39,7 @@ class Readout:
 
 
 def contents(key, shape):
-    """Return the descriptor's map for streams of so many channels."""
+    """Return the descriptor's map for streams of so many channels, in CBOR."""
     channels = []
     for stream, count in enumerate(shape):
         for _ in range(count):
@@ -46,7 +47,9 @@ def contents(key, shape):
             channels.append({0: n, 1: f"c{n}", 3: "1", 4: "part", 5: stream, 6: [100, 1], 7: BITS[stream], 8: [1, -3]})
     channels.append({0: len(channels), 1: "battery", 2: 67996, 3: "%", 4: "ADC", 7: 8, 8: [1, 0]})
     public = {1: 2, -1: 1, -2: bytes.fromhex(key["x"]), -3: bytes.fromhex(key["y"])}
-    return {16: 1, 17: "vital-0001", 18: public, 19: "virtual", 20: "0.1.0", 21: 1, 22: channels}
+    buf = memoryview(bytearray(2048))
+    fields = {16: 1, 17: "vital-0001", 18: public, 19: "virtual", 20: "0.1.0", 21: 1, 22: channels}
+    return bytes(buf[: cbor.put(buf, 0, fields)])
 
 
 def boot(path, given, part):

@@ -1,4 +1,4 @@
-"""Shortens attributes that hold data, and private methods. A private one is reached only from its own classes."""
+"""Shortens attributes and methods. A private one is reached only from its own classes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator
 
-from .names import STATIC, is_private, short_names
+from .names import BUILT_IN, is_private, short_names
 
 _FOREIGN = (
     *(int, float, str, bytes, bytearray, memoryview, list, tuple, dict, set, range, property, type, object),
@@ -87,26 +87,26 @@ def _words(trees: Iterator[ast.Module]) -> set[str]:
     return found
 
 
-def _public_data(program: dict[str, ast.Module], outside: Collection[str]) -> Counter[str]:
-    """Return the public attributes that hold data of our own objects and are seen nowhere else, with their uses."""
+def _public(program: dict[str, ast.Module], outside: Collection[str]) -> Counter[str]:
+    """Return the public attributes and methods of our own objects that are seen nowhere else, with their uses."""
     inside = [tree for module, tree in program.items() if module not in outside]
     nodes = [node for tree in inside for node in ast.walk(tree)]
     definitions = [node for node in nodes if isinstance(node, ast.ClassDef)]
-    data = {n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)}
-    data = data.union(*map(_class_data, definitions)) - set().union(*map(_methods, definitions))
-    data -= FOREIGN | _words(tree for module, tree in program.items() if module in outside)
-    data -= {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
-    data -= {n.arg for n in nodes if isinstance(n, ast.keyword) and n.arg}
+    found = {n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)}
+    found = found.union(*map(_class_data, definitions), *map(_methods, definitions))
+    found -= FOREIGN | _words(tree for module, tree in program.items() if module in outside)
+    found -= {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    found -= {n.arg for n in nodes if isinstance(n, ast.keyword) and n.arg}
     for definition in definitions:
-        data -= {n.id for s in definition.body for n in _outer(s) if isinstance(n, ast.Name) and _loads(n)}
+        found -= {n.id for s in definition.body for n in _outer(s) if isinstance(n, ast.Name) and _loads(n)}
     for tree in inside:
         for statement in tree.body:
             if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-                data.discard(statement.name)
+                found.discard(statement.name)
             else:
-                data -= {n.id for n in ast.walk(statement) if isinstance(n, ast.Name)}
+                found -= {n.id for n in ast.walk(statement) if isinstance(n, ast.Name)}
     uses = Counter(n.attr for n in nodes if isinstance(n, ast.Attribute))
-    return Counter({name: uses[name] for name in data if not name.startswith("_")})
+    return Counter({name: uses[name] for name in found if not name.startswith("_")})
 
 
 def _loads(node: ast.Name) -> bool:
@@ -136,7 +136,7 @@ def _rename_members(definition: ast.ClassDef, new: dict[str, str]) -> None:
 
 
 def _shorten_private(program: dict[str, ast.Module], free: list[str]) -> dict[str, str]:
-    """Shorten private attributes; data takes the names of `free` first, which no object has in public."""
+    """Shorten private attributes; they take the names of `free` first, which no object has in public."""
     for module, tree in program.items():
         for statement in tree.body:
             if not isinstance(statement, ast.ClassDef):
@@ -146,37 +146,33 @@ def _shorten_private(program: dict[str, ast.Module], free: list[str]) -> dict[st
     classes = {(m, s.name): s for m, tree in program.items() for s in tree.body if isinstance(s, ast.ClassDef)}
     families = _families(program, classes)
     used: dict[Class, Counter[str]] = {family: Counter() for family in families.values()}
-    methods: dict[Class, set[str]] = {family: set() for family in families.values()}
     for c, definition in classes.items():
         used[families[c]].update(_private_members(definition))
-        methods[families[c]] |= _methods(definition)
     new: dict[Class, dict[str, str]] = {}
     for family, count in used.items():
-        short = short_names("_")
-        plain = itertools.chain(free, short)
-        new[family] = {n: next(short if n in methods[family] else plain) for n, _ in count.most_common()}
+        names = (n for n, _ in count.most_common())
+        new[family] = dict(zip(names, itertools.chain(free, short_names("_")), strict=False))
     for c, definition in classes.items():
         _rename_members(definition, new[families[c]])
     return {f"{m}.{c}.{name}": old for m, c in classes for old, name in new[families[m, c]].items()}
 
 
 def shorten_attributes(program: dict[str, ast.Module], outside: Collection[str] = ()) -> dict[str, str]:
-    """Shorten attributes that hold data, and private methods; returns `module.class.new` or `*.new` -> old.
+    """Shorten attributes and methods; returns `*.new` -> old, or `module.class.new` -> old for private ones.
 
     `outside` are the modules that meet objects which are not ours, beyond those that all Pythons have: their words are
     left alone everywhere. Raises ValueError for a private attribute that is used outside its classes.
     """
-    public = _public_data(program, outside)
+    public = _public(program, outside)
     taken = {n.attr for tree in program.values() for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
-    free = [name for name in STATIC if name not in taken | _words(t for m, t in program.items() if m in outside)]
+    taken |= _words(tree for module, tree in program.items() if module in outside)
+    free = [name for name in BUILT_IN if name not in taken]
     new = dict(zip((name for name, _ in public.most_common()), free, strict=False))
-    for definition in (n for tree in program.values() for n in ast.walk(tree) if isinstance(n, ast.ClassDef)):
-        for statement in definition.body:
-            if isinstance(statement, ast.Assign):
-                for target in statement.targets:
-                    if isinstance(target, ast.Name):
-                        target.id = new.get(target.id, target.id)
-    for node in (n for tree in program.values() for n in ast.walk(tree) if isinstance(n, ast.Attribute)):
-        node.attr = new.get(node.attr, node.attr)
+    for node in (n for tree in program.values() for n in ast.walk(tree)):
+        match node:
+            case ast.ClassDef():
+                _rename_members(node, new)
+            case ast.Attribute(attr=name) if name in public:
+                node.attr = new.get(name, name)
     names = _shorten_private(program, free[len(new) :])
     return {f"*.{name}": old for old, name in new.items()} | names

@@ -7,37 +7,36 @@ import builtins
 from collections import Counter
 
 from .attributes import FOREIGN
-from .names import STATIC, defined, is_private, rename, short_names
+from .names import BUILT_IN, defined, is_private, rename, short_names
 
 _NEAR = 126  # names that one byte tells apart, besides the file's own
 
 
-def _is_quiet(statement: ast.stmt) -> bool:
-    """Whether no traceback ever names what a statement defines: a class that is no exception, viper code, data."""
+def _is_heard_of(statement: ast.stmt) -> bool:
+    """Whether others see the name of what a statement defines: an exception's stands in its message."""
     match statement:
         case ast.ClassDef(bases=bases):
-            return not any(isinstance(b, ast.Name) and b.id in FOREIGN for b in bases)
-        case ast.FunctionDef(decorator_list=decorators):
-            return any(isinstance(d, ast.Attribute) and d.attr == "viper" for d in decorators)
-    return isinstance(statement, ast.Assign)
+            return any(isinstance(b, ast.Name) and b.id in FOREIGN for b in bases)
+    return not isinstance(statement, ast.FunctionDef | ast.Assign)
 
 
 def shorten_globals(program: dict[str, ast.Module], joined: str) -> dict[str, str]:
-    """Shorten every module's private names, and in `joined` also what no traceback names; returns `new` -> old of it.
+    """Shorten every module's private names, and in `joined` nearly all; returns `new` -> old of it.
 
     Modules that import from `joined` use the new names too, unless they are stubs, which do nothing else.
     """
-    used = {n.id for tree in program.values() for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    nodes = [n for tree in program.values() for n in ast.walk(tree)]
+    used = {n.id for n in nodes if isinstance(n, ast.Name)} | {n.attr for n in nodes if isinstance(n, ast.Attribute)}
     used |= {"const", "micropython", "super"}  # the compiler itself knows these
-    free = (name for name in STATIC if name not in used)
+    free = (name for name in BUILT_IN if name not in used)
     new: dict[str, str] = {}
     for module, tree in program.items():
         private, names = short_names("_"), {}
-        quiet = {n for s in tree.body if _is_quiet(s) for n in defined([s])} if module == joined else set()
+        seen = {n for s in tree.body if module != joined or _is_heard_of(s) for n in defined([s])}
         for old in sorted(defined(tree.body)):
             if is_private(old):
                 names[old] = next(private)
-            elif old in quiet:
+            elif old not in seen:
                 names[old] = next(free, None) or next(private)
         for statement in tree.body:
             rename(statement, names)

@@ -1,9 +1,8 @@
 """Shortens names that nothing outside can see; here those of locals, and what all kinds have in common.
 
 Names are shared as far as they can be, because a device keeps one copy of each: parameters begin anew in every
-function, private attributes in every family of classes, globals in every module. Classes and what holds data get names
-that every MicroPython has in any case, so that they cost nothing. Public functions and methods keep their names, for
-the sake of tracebacks.
+function, private attributes in every family of classes, globals in every module. What is public gets a name of its own
+that every MicroPython has in any case, so that it costs nothing and a traceback can still be read with names.json.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ import keyword
 import string
 from collections.abc import Iterator
 
-# Identifiers among the strings that an .mpy file refers to by number (static_qstr_list in MicroPython's
-# py/makeqstrdata.py), which never changes within one version of that format.
-STATIC = """
+# Names that are in every MicroPython's program memory. First those that an .mpy file refers to by number
+# (static_qstr_list in MicroPython's py/makeqstrdata.py), which never changes within one version of that format.
+BUILT_IN = """
     ArithmeticError AssertionError AttributeError BaseException EOFError Ellipsis Exception GeneratorExit ImportError
     IndentationError IndexError KeyError KeyboardInterrupt LookupError MemoryError NameError NoneType
     NotImplementedError OSError OverflowError RuntimeError StopIteration SyntaxError SystemExit TypeError ValueError
@@ -27,6 +26,18 @@ STATIC = """
     readinto readline remove replace repr reverse rfind rindex round rsplit rstrip self send sep set setattr setdefault
     sort sorted split start startswith staticmethod step stop str strip sum super throw to_bytes tuple type update upper
     value values write zip
+    BytesIO EACCES EADDRINUSE EAGAIN EALREADY EBADF ECONNABORTED ECONNREFUSED ECONNRESET EEXIST EHOSTUNREACH EINPROGRESS
+    EINVAL EIO EISDIR ENOBUFS ENODEV ENOENT ENOMEM ENOTCONN EOPNOTSUPP EPERM ETIMEDOUT NotImplemented OrderedDict
+    POLLERR POLLHUP StopAsyncIteration StringIO UnicodeError VfsFat a2b_base64 acos acosh add appendleft asin asinh atan
+    atan2 atanh b2a_base64 bin byteorder ceil center chdir choice compile complex copysign cos cosh degrees delattr deleter
+    deque difference difference_update disable discard dump dumps enable enumerate erf erfc errorcode exp expm1 fabs
+    factorial filter floor fmod frexp fromkeys frozenset gamma getcwd getrandbits getter gmtime heapify heappop heappush
+    hexlify ilistdir implementation intersection intersection_update isdisjoint isenabled isfinite isinf isnan issubset
+    issuperset ldexp lgamma listdir localtime log10 log2 match maxsize md5 mem_alloc mem_info mkdir mkfs mktime modf
+    modify namedtuple oct opt_level popleft qstr_info radians randint randrange readlines reversed rmdir rpartition
+    schedule search seed setter sha1 sin sinh sleep_ms slice splitlines sqrt stack_use stat statvfs sub
+    symmetric_difference symmetric_difference_update tan tanh threshold ticks_add ticks_cpu time_ns trunc umount
+    unhexlify uniform union unlink version_info
 """.split()  # noqa: SIM905 - easier to read
 
 

@@ -46,7 +46,7 @@ class Options:
     folder: Path
     speed: float = 1.0
     cpu: str = ""
-    heap: int = 256 * 1024
+    heap: int = 128 * 1024
     seed: int = 0
     listen: tuple[str, int] | None = None
     faults: tuple[Mapping[str, Any], ...] = ()
@@ -164,7 +164,7 @@ class Machine:
             pass_fds=(theirs.fileno(),),
             cwd=self.options.folder,
             start_new_session=True,
-            env={**os.environ, **settings, **extra, "MICROPYINSPECT": "1", "MICROPYPATH": f"{self._code}:.frozen"},
+            env={**os.environ, **settings, **extra, "MICROPYINSPECT": "1", "MICROPYPATH": f"{self._code.name}:.frozen"},
         )
         os.close(slave)
         theirs.close()
