@@ -165,7 +165,7 @@ def forget(app):
         type(stream.sensor).__init__ = None
     for kind in _KINDS + _FURTHER:
         kind.__init__ = None
-    Journal.mount = Journal.begin = None
+    Journal.mount = None
     for name in list(sys.modules):
         if name in ("boot", "board", "config", "identity", "signals") or name.startswith("sensors"):
             sys.modules[name] = None

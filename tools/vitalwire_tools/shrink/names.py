@@ -26,18 +26,18 @@ BUILT_IN = """
     readinto readline remove replace repr reverse rfind rindex round rsplit rstrip self send sep set setattr setdefault
     sort sorted split start startswith staticmethod step stop str strip sum super throw to_bytes tuple type update upper
     value values write zip
-    BytesIO EACCES EADDRINUSE EAGAIN EALREADY EBADF ECONNABORTED ECONNREFUSED ECONNRESET EEXIST EHOSTUNREACH EINPROGRESS
-    EINVAL EIO EISDIR ENOBUFS ENODEV ENOENT ENOMEM ENOTCONN EOPNOTSUPP EPERM ETIMEDOUT NotImplemented OrderedDict
-    POLLERR POLLHUP StopAsyncIteration StringIO UnicodeError VfsFat a2b_base64 acos acosh add appendleft asin asinh atan
-    atan2 atanh b2a_base64 bin byteorder ceil center chdir choice compile complex copysign cos cosh degrees delattr deleter
-    deque difference difference_update disable discard dump dumps enable enumerate erf erfc errorcode exp expm1 fabs
-    factorial filter floor fmod frexp fromkeys frozenset gamma getcwd getrandbits getter gmtime heapify heappop heappush
-    hexlify ilistdir implementation intersection intersection_update isdisjoint isenabled isfinite isinf isnan issubset
-    issuperset ldexp lgamma listdir localtime log10 log2 match maxsize md5 mem_alloc mem_info mkdir mkfs mktime modf
-    modify namedtuple oct opt_level popleft qstr_info radians randint randrange readlines reversed rmdir rpartition
-    schedule search seed setter sha1 sin sinh sleep_ms slice splitlines sqrt stack_use stat statvfs sub
-    symmetric_difference symmetric_difference_update tan tanh threshold ticks_add ticks_cpu time_ns trunc umount
-    unhexlify uniform union unlink version_info
+    BytesIO EACCES EADDRINUSE EAGAIN EALREADY EBADF ECONNABORTED ECONNREFUSED ECONNRESET EEXIST EHOSTUNREACH
+    EINPROGRESS EINVAL EIO EISDIR ENOBUFS ENODEV ENOENT ENOMEM ENOTCONN EOPNOTSUPP EPERM ETIMEDOUT NotImplemented
+    OrderedDict POLLERR POLLHUP StopAsyncIteration StringIO UnicodeError VfsFat a2b_base64 acos acosh add appendleft
+    asin asinh atan atan2 atanh b2a_base64 bin byteorder ceil center chdir choice compile complex copysign cos cosh
+    degrees delattr deleter deque difference difference_update disable discard dump dumps enable enumerate erf erfc
+    errorcode exp expm1 fabs factorial filter floor fmod frexp fromkeys frozenset gamma getcwd getrandbits getter
+    gmtime heapify heappop heappush hexlify ilistdir implementation intersection intersection_update isdisjoint
+    isenabled isfinite isinf isnan issubset issuperset ldexp lgamma listdir localtime log10 log2 match maxsize md5
+    mem_alloc mem_info mkdir mkfs mktime modf modify namedtuple oct opt_level popleft qstr_info radians randint
+    randrange readlines reversed rmdir rpartition schedule search seed setter sha1 sin sinh sleep_ms slice splitlines
+    sqrt stack_use stat statvfs sub symmetric_difference symmetric_difference_update tan tanh threshold ticks_add
+    ticks_cpu time_ns trunc umount unhexlify uniform union unlink version_info
 """.split()  # noqa: SIM905 - easier to read
 
 
