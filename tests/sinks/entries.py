@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
+from vitalwire.errors import SinkError
 from vitalwire.frame import parse
+from vitalwire.sinks import Rejected, Sink
 from vitalwire.spool import Entry, Trust
 from vitalwire.testing import FakeDevice
 
@@ -42,3 +45,39 @@ def entries_of(devices: Sequence[FakeDevice], each: int, first: int = 1) -> list
 def without_time(entry: Entry) -> Entry:
     """Return the entry of a device whose clock nobody knows yet."""
     return replace(entry, time_us=None, accuracy_us=None)
+
+
+async def drive(sink: Sink, entries: Sequence[Entry], *, size: int = 64, patience: int = 200) -> Delivery:
+    """Deliver as the gateway does: in batches, after an error with a new connection and the same batch."""
+    delivery = Delivery()
+    ready = False
+    for start in range(0, len(entries), size):
+        batch = entries[start : start + size]
+        while True:
+            try:
+                if not ready:
+                    await sink.open()
+                    ready = True
+                delivery.rejected += await sink.deliver(batch)
+                break
+            except SinkError as error:
+                ready = False
+                await sink.close()
+                delivery.errors.append(error)
+                if len(delivery.errors) > patience:
+                    raise
+                await asyncio.sleep(min(0.2, max(error.retry_after, 0.05)))
+    await sink.close()
+    return delivery
+
+
+@dataclass
+class Delivery:
+    """What became of entries besides being delivered."""
+
+    rejected: list[Rejected] = field(default_factory=list)
+    errors: list[SinkError] = field(default_factory=list)
+
+
+def unknown(_: bytes) -> None:
+    """Find no descriptor."""

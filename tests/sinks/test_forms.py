@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.sinks.entries import UTC_US, entry_of, without_time
 
 from vitalwire.frame import parse
 from vitalwire.messages import Channel, Decimal10
@@ -16,8 +17,6 @@ from vitalwire.sinks import Rejected
 from vitalwire.sinks.forms import MAX_SAMPLES, Form, Former, Message, iso
 from vitalwire.testing import FakeDevice
 from vitalwire_protocol.spec import Counter, Event, EventKey, Mark
-
-from .entries import UTC_US, entry_of, without_time
 
 
 def told(former: Former, device: FakeDevice, raw: bytes) -> dict[str, Any]:

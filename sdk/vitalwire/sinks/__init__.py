@@ -14,7 +14,13 @@ from .sink import Rejected, Sink
 
 __all__ = ["KINDS", "FindDescriptor", "Form", "Rejected", "Sink", "SinkSettings", "make"]
 
-KINDS = Kinds("sink", {"http": Kind("vitalwire.sinks.http", "http")})
+KINDS = Kinds(
+    "sink",
+    {
+        "http": Kind("vitalwire.sinks.http", "http"),
+        "nats": Kind("vitalwire.sinks.nats", "nats"),
+    },
+)
 
 
 def make(settings: SinkSettings, find: FindDescriptor) -> Sink:

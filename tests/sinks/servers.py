@@ -1,0 +1,84 @@
+"""Servers that a test starts for itself on loopback, and ends by their process id."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_PATIENCE = 60.0
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+class Server:
+    """A process that listens on `port`; what it says goes to a file beside its data."""
+
+    def __init__(
+        self, command: Sequence[str | Path], port: int, log: Path, *, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.port = port
+        self._command = [str(each) for each in command]
+        self._log = log
+        self._environment = {**os.environ, **(environment or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.kill()
+
+    @property
+    def log(self) -> str:
+        """What the server has said so far."""
+        return self._log.read_text(errors="replace")
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start it, again if need be, and wait until it listens."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment
+            )
+        if wait:
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait until it listens."""
+        assert self._process is not None
+        until = time.monotonic() + _PATIENCE
+        while time.monotonic() < until:
+            if self._process.poll() is not None:
+                raise AssertionError(f"{self._command[0]} ended: {self.log[-2000:]}")
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                time.sleep(0.02)
+            else:
+                return
+        raise AssertionError(f"{self._command[0]} does not listen: {self.log[-2000:]}")
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        os.kill(self._process.pid, number)
+
+    def kill(self) -> None:
+        """End it at once, as a crash would; nothing if it does not run."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
