@@ -13,6 +13,7 @@ from frame import FrameMaker
 from identity import cose_key, thumbprint
 from journal import Journal
 from link import Link
+from mac import hkdf
 from micropython import const
 from p256 import Signer
 from packet import Receiver
@@ -25,6 +26,7 @@ from signals import SIGNALS
 from stream import Stream
 from window import Window
 from wire import (
+    CCM_KEY_SIZE,
     CHANNELKEY_BITS,
     CHANNELKEY_ID,
     CHANNELKEY_MDC,
@@ -37,6 +39,8 @@ from wire import (
     COMMAND_REBOOT,
     COMMAND_START,
     COMMAND_STOP,
+    INFO_FRAME,
+    INFO_PRIVATE,
     KEY_BOARD,
     KEY_CHANNELS,
     KEY_DEVICE,
@@ -45,12 +49,15 @@ from wire import (
     KEY_PUBLIC_KEY,
     KEY_VERSION,
     NONCE_SIZE,
+    POLICY_PRIVATE,
+    POLICY_SEAL,
     POLICY_SIGN,
     VERSION,
 )
 
 _LIMIT = const(2048)  # bytes of a frame; more in two
 _PAUSE = const(10_000)  # us
+_POLICIES = {"sign": POLICY_SIGN, "seal": POLICY_SEAL, "private": POLICY_PRIVATE}
 _KINDS = (Battery, Clock, Control, Encoder, FrameMaker, Journal, Link, Receiver, Recorder, Records)
 _FURTHER = (Ring, Sensor, Signer, Stream, Window)
 
@@ -64,6 +71,9 @@ def build(app):
     if config.key is None:
         print("vitalwire: no key: provision this board")
         return False
+    if config.policy != "sign" and config.secret is None:
+        print("vitalwire: no secret for policy", config.policy)
+        return False
     key = cose_key(config.key)
     print_ = thumbprint(key)
     ms = config.frame_ms
@@ -73,7 +83,7 @@ def build(app):
         pin, numerator, denominator, app.empty, _ = board.BATTERY
         app.scalars.append(Stream(0, Battery(hal.adc(pin), numerator, denominator), ms, app.report))
     texts = ("vitalwire " + board.VERSION, board.NAME, config.device)
-    contents = _contents(app, texts, key)
+    contents = _contents(app, texts, key, _POLICIES[config.policy])
     gc.collect()
     encoder = Encoder(max([stream.most for stream in app.streams]))
     for stream in app.streams:
@@ -90,6 +100,15 @@ def build(app):
     gc.collect()
     signer = Signer(config.key, hal.random if config.hedge else None)
     maker = FrameMaker(journal, signer, app.clock.utc, _LIMIT)
+    if config.policy == "seal":
+        from seal import Seal
+
+        key = hkdf(config.secret, print_, INFO_FRAME)
+        maker.seal = Seal(key, config.seal_frames, config.seal_s * 1_000_000)
+    elif config.policy == "private":
+        from private import Private
+
+        maker.private = Private(hkdf(config.secret, print_, INFO_PRIVATE, CCM_KEY_SIZE))
     actions = {COMMAND_START: app.start, COMMAND_STOP: app.stop, COMMAND_REBOOT: app.reboot}
     app.control = Control(print_, texts, config.secret, boot, hal.random(NONCE_SIZE), app.clock, journal, actions)
     app.link = Link(hal.stream, journal, app.control, window=config.window, repl=config.repl, size=_LIMIT)
@@ -106,7 +125,7 @@ def build(app):
     return True
 
 
-def _contents(app, texts, key):
+def _contents(app, texts, key, policy):
     # the descriptor's fields, in CBOR
     fields = {
         KEY_VERSION: VERSION,
@@ -114,7 +133,7 @@ def _contents(app, texts, key):
         KEY_BOARD: texts[1],
         KEY_DEVICE: texts[2],
         KEY_PUBLIC_KEY: key,
-        KEY_POLICY: POLICY_SIGN,
+        KEY_POLICY: policy,
         KEY_CHANNELS: _channels(app.streams, app.scalars),
     }
     buf = memoryview(bytearray(_LIMIT))

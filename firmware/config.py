@@ -1,6 +1,8 @@
 # This board's settings and keys, from the file system. Where a setting is refused, the board keeps everything and gives
-# its prompt to nobody, whatever else was said; keys are never shown, logged or sent.
+# its prompt to nobody, and encrypts, whatever else was said; keys are never shown, logged or sent.
 import json
+
+from wire import MAX_GROUP
 
 # name: (default, smallest, largest), or (default, allowed...) for text, or a boolean
 _SETTINGS = {
@@ -11,6 +13,9 @@ _SETTINGS = {
     "when_full": ("drop", ("drop", "stop")),
     "repl": (True,),
     "hedge": (True,),
+    "policy": ("sign", ("sign", "seal", "private")),
+    "seal_frames": (32, 2, MAX_GROUP),
+    "seal_s": (60, 1, 3600),
 }
 
 
@@ -40,6 +45,7 @@ class Config:
         if self.refused:
             self.when_full = "stop"
             self.repl = False
+            self.policy = "private"
         self._counted = root + "/counted"
         self.key = _secret(root + "/key")
         self.secret = _secret(root + "/secret")

@@ -107,9 +107,9 @@ def open_sign1(message):
     return payload
 
 
-def open_mac0(message, key, aad):
+def open_mac0(message, key, aad, most=MAX_COMMAND):
     # The payload of a message that was MACed with this key for this use.
-    if len(message) > MAX_COMMAND:
+    if len(message) > most:
         raise ValueError("oversized")
     payload = _open(message, TAG_MAC0, (ALG_HMAC_256_256,), MAC_SIZE, "mac")
     end = len(message) - 2 - MAC_SIZE

@@ -6,7 +6,7 @@
 from hashlib import sha256
 
 from cbor import ARRAY, BYTES, MAP, Reader, put, put_bytes, put_head, put_int
-from cose import PAYLOAD, TAIL, sign1_digest, sign1_end, sign1_start
+from cose import PAYLOAD, TAIL, mac0, sign1_digest, sign1_end, sign1_start
 from micropython import const
 from records import MAX_KEPT
 from wire import (
@@ -64,6 +64,7 @@ class FrameMaker:
         self.journal = journal
         self.signer = signer
         self.utc = utc
+        self.seal = self.private = None  # a Seal, a Private: boot.py puts in what the policy asks for
         self.descriptor = None  # its digest, once describe() has returned
         self.frame = None
         self._all = memoryview(bytearray(size))
@@ -190,7 +191,12 @@ class FrameMaker:
         journal = self.journal
         self.frame = None
         buf = self._all[:-TAIL]
+        seal = self.seal
+        private = self.private
+        readouts = content[1] if kind == KIND_DATA else ()
         try:
+            if private and (kind == KIND_DATA or kind == KIND_EVENT):
+                fill, content, entries = private.wrap(kind, fill, content, entries)
             utc = self.utc(ticks)
             pos = put_head(buf, PAYLOAD, MAP, 5 + (kind != KIND_DESCRIPTOR) + (2 if utc else 0) + entries)
             pos = put_int(buf, put_int(buf, pos, KEY_KIND), kind)
@@ -209,25 +215,31 @@ class FrameMaker:
             self._busy = False
             raise
         buf = self._all
-        end = sign1_start(buf, pos)
-        if not journal.fits(end + TAIL, spare):
+        if not journal.fits(pos + TAIL, spare):
             self._busy = False
             return 0
-        # from here on the number counts as used: a second frame with it must never be signed
-        if kind == KIND_DATA:
-            for readout in content[1]:
-                readout.consume()
+        # from here on the number counts as used: nothing else must ever be signed, MACed or encrypted under it
+        for readout in readouts:
+            readout.consume()
+        if private:
+            yield from private.conceal(buf, journal.boot, journal.next)
         yield ("bytecode", 250)
-        digest = sign1_digest(buf, end, AAD_FRAME)
-        yield ("sha", end >> 6)
-        steps = self.signer.sign(digest)
-        while True:
-            try:
-                n = next(steps)
-            except StopIteration as stop:
-                end = sign1_end(buf, end, stop.value)
-                break
-            yield ("modmul", n)
+        if seal and seal.macs(kind, ticks, declares):
+            end = mac0(buf, pos, seal.key, AAD_FRAME)
+            yield ("sha", end >> 6)
+            yield ("bytecode", 150)
+        else:
+            end = sign1_start(buf, pos)
+            digest = sign1_digest(buf, end, AAD_FRAME)
+            yield ("sha", end >> 6)
+            steps = self.signer.sign(digest)
+            while True:
+                try:
+                    n = next(steps)
+                except StopIteration as stop:
+                    end = sign1_end(buf, end, stop.value)
+                    break
+                yield ("modmul", n)
         seq = journal.next
         frame = buf[:end]
         yield from journal.append(frame, RECORD_DESCRIPTOR if kind == KIND_DESCRIPTOR else RECORD_FRAME, declares)

@@ -38,6 +38,7 @@ class Limit(IntEnum):
     MAX_MARKS = 32  # runs in one data frame
     MAX_SCALARS = 32  # in one data frame
     MAX_RANGES = 16  # of sequence numbers in one acknowledgement
+    MAX_GROUP = 256  # frames from one seal to the next, it included
     MAX_SEQ = 0xFFFFFFFE  # 4,294,967,294 frames: 272 years of 2 s frames
     MAX_BOOT = 0xFFFFFFFE
 
@@ -58,6 +59,7 @@ class Alg(IntEnum):
     ES256 = -7
     ESP256 = -9
     HMAC_256_256 = 5
+    AES_CCM_16_64_128 = 10
 
 
 class Header(IntEnum):
@@ -80,15 +82,23 @@ KTY_EC2 = 2
 CRV_P256 = 1
 SIGNATURE_SIZE = 64
 MAC_SIZE = 32
+CCM_KEY_SIZE = 16
+CCM_NONCE_SIZE = 13
+CCM_TAG_SIZE = 8
 
-# What a signature or MAC is for: the external_aad, so that none can be used as another.
+# What a signature, MAC or encryption is for: the external_aad, so that none can be used as another.
 AAD_FRAME = b"vitalwire/1 frame"
 AAD_COMMAND = b"vitalwire/1 command"
 AAD_REPLY = b"vitalwire/1 reply"
+AAD_PRIVATE = b"vitalwire/1 private"
 
-# HKDF-SHA256 (RFC 5869) `info` of the key made from the provisioned secret; `salt` is the device's thumbprint.
+# HKDF-SHA256 (RFC 5869) `info` of the keys made from the provisioned secret; `salt` is the device's thumbprint.
 SECRET_SIZE = 32
 INFO_COMMAND = b"vitalwire/1 command mac"
+INFO_FRAME = b"vitalwire/1 frame mac"
+INFO_PRIVATE = b"vitalwire/1 private"
+
+PrivateNonce = c.Struct("boot" / c.Int32ul, "seq" / c.Int32ul, "zeros" / c.Bytes(5))
 
 # ---------------------------------------------------------------- frame (CBOR map with integer keys, RFC 8949 4.2)
 
@@ -129,6 +139,7 @@ class Key(IntEnum):
     FIRMWARE = 20
     POLICY = 21
     CHANNELS = 22
+    PRIVATE = 25
 
 
 class ChannelKey(IntEnum):
@@ -150,6 +161,8 @@ class Policy(IntEnum):
     """How a device protects its frames."""
 
     SIGN = 1  # every frame is a COSE_Sign1
+    SEAL = 2  # frames are COSE_Mac0; a COSE_Sign1 now and then seals those before it
+    PRIVATE = 3  # every frame is a COSE_Sign1; samples and what befell the wearer are encrypted in it
 
 
 class Mark(IntEnum):

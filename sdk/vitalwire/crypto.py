@@ -63,29 +63,49 @@ _MAC0 = _Form("MAC0", spec.Tag.MAC0, (spec.Alg.HMAC_256_256,), spec.MAC_SIZE, "m
 _START = {form.tag: {form.start(alg) for alg in form.algs} for form in (_SIGN1, _MAC0)}
 _START_SIZE = len(_SIGN1.start(spec.Alg.ES256))  # the same for all of them
 _SIGNED_FRAME = {_SIGN1.start(alg): _SIGN1.signed(alg, spec.AAD_FRAME) for alg in _SIGN1.algs}
-FRAME_STARTS = frozenset(_START[spec.Tag.SIGN1])  # all that may stand in front of a frame's payload
+FRAME_STARTS = frozenset(_START[spec.Tag.SIGN1])  # all that may stand in front of a signed frame's payload
 FRAME_TAIL = cbor.head(2, _SIGN1.tail)  # stands between its payload and its signature
 _BEHIND_PAYLOAD = spec.SIGNATURE_SIZE + len(FRAME_TAIL)
+_MAC0_TAG = cbor.head(6, spec.Tag.MAC0)
+_MAC_HEAD = cbor.head(2, _MAC0.tail)
+_MACED_FRAME = _MAC0.signed(spec.Alg.HMAC_256_256, spec.AAD_FRAME)
 
 
-# ---------------------------------------------------------------- COSE_Sign1: frames
+# ---------------------------------------------------------------- frames: COSE_Sign1, or COSE_Mac0 under policy `seal`
 
 
-def sign1_payload(raw: bytes) -> bytes:
-    """Return the payload of a frame whose outer form is right; says nothing about the signature but its size.
+def is_signed(raw: bytes) -> bool:
+    """Return whether a frame of the right form has a signature; else it has a MAC."""
+    return not raw.startswith(_MAC0_TAG)
+
+
+def frame_payload(raw: bytes) -> bytes:
+    """Return the payload of a frame whose outer form, signed or with a MAC, is right; nothing is verified.
 
     Raises `FrameError` or `CborError` (SPEC section 2).
     """
-    if len(raw) > spec.Limit.MAX_FRAME:
-        raise FrameError(f"a frame of {len(raw)} bytes, more than {spec.Limit.MAX_FRAME}", reason="oversized")
+    if is_signed(raw):
+        return sign1_payload(raw)
+    _bounded(raw, spec.Limit.MAX_FRAME, "a frame")
+    return _payload(_MAC0, raw)
+
+
+def sign1_payload(raw: bytes) -> bytes:
+    """Return the payload of a signed frame whose outer form is right; says nothing of the signature but its size.
+
+    Raises `FrameError` or `CborError` (SPEC section 2).
+    """
+    _bounded(raw, spec.Limit.MAX_FRAME, "a frame")
     return _payload(_SIGN1, raw)
 
 
 def verify_sign1(raw: bytes, key: PublicKey) -> None:
-    """Check the signature of a frame whose form `sign1_payload` has accepted.
+    """Check the signature of a frame whose form `frame_payload` has accepted.
 
-    Raises `SignatureError` if s is not low or the signature is not by `key` over exactly this frame (RFC 9052 4.4).
+    Raises `SignatureError` if there is none, s is not low or it is not by `key` over exactly this frame (RFC 9052 4.4).
     """
+    if not is_signed(raw):
+        raise SignatureError("the frame has a MAC and no signature", reason="tag")
     s = raw[-32:]
     if s > _HALF_BYTES:
         raise SignatureError("the signature's s is not low", reason="high-s")
@@ -105,14 +125,44 @@ def sign1(key: PrivateKey, payload: bytes, alg: spec.Alg = spec.Alg.ES256) -> by
     return start + body + FRAME_TAIL + r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
-# ---------------------------------------------------------------- COSE_Mac0: commands and replies
+def verify_mac0(raw: bytes, key: bytes) -> None:
+    """Check the MAC of a frame whose form `frame_payload` has accepted; `key` is the device's `frame_key`.
+
+    Raises `SignatureError` if it has none or another one (RFC 9052 6.3).
+    """
+    if is_signed(raw):
+        raise SignatureError("the frame has a signature and no MAC", reason="tag")
+    expected = hmac.digest(key, _MACED_FRAME + raw[_START_SIZE : -spec.MAC_SIZE - len(_MAC_HEAD)], "sha256")
+    if not hmac.compare_digest(expected, raw[-spec.MAC_SIZE :]):
+        raise SignatureError("the MAC does not verify", reason="mac")
+
+
+# ---------------------------------------------------------------- keys from the provisioned secret
 
 
 def command_key(secret: bytes, thumbprint: bytes) -> bytes:
-    """Return the 32-byte key of a device's commands and replies: HKDF-SHA256 (RFC 5869) of the provisioned secret."""
+    """Return the 32-byte key of a device's commands and replies."""
+    return _derived(secret, thumbprint, spec.INFO_COMMAND, spec.MAC_SIZE)
+
+
+def frame_key(secret: bytes, thumbprint: bytes) -> bytes:
+    """Return the 32-byte key of the MACs of a device's frames."""
+    return _derived(secret, thumbprint, spec.INFO_FRAME, spec.MAC_SIZE)
+
+
+def encryption_key(secret: bytes, thumbprint: bytes) -> bytes:
+    """Return the 16-byte key that a device's private contents are encrypted with."""
+    return _derived(secret, thumbprint, spec.INFO_PRIVATE, spec.CCM_KEY_SIZE)
+
+
+def _derived(secret: bytes, thumbprint: bytes, info: bytes, size: int) -> bytes:
+    """Return HKDF-SHA256 (RFC 5869) of the secret: another `info` or device, another key."""
     if len(secret) != spec.SECRET_SIZE:
         raise UsageError(f"a secret has {spec.SECRET_SIZE} bytes")
-    return HKDF(SHA256(), length=spec.MAC_SIZE, salt=thumbprint, info=spec.INFO_COMMAND).derive(secret)
+    return HKDF(SHA256(), length=size, salt=thumbprint, info=info).derive(secret)
+
+
+# ---------------------------------------------------------------- COSE_Mac0
 
 
 def mac0(key: bytes, payload: bytes, aad: bytes) -> bytes:
@@ -128,8 +178,7 @@ def open_mac0(key: bytes, message: bytes, aad: bytes) -> bytes:
 
     Raises `FrameError` or `CborError` for another form, `SignatureError` where the MAC does not verify.
     """
-    if len(message) > spec.Limit.MAX_COMMAND:
-        raise FrameError(f"a message of {len(message)} bytes, more than {spec.Limit.MAX_COMMAND}", reason="oversized")
+    _bounded(message, spec.Limit.MAX_COMMAND, "a message")
     payload = _payload(_MAC0, message)
     expected = hmac.digest(key, _MAC0.signed(_MAC0.algs[0], aad) + cbor.encode(payload), "sha256")
     if not hmac.compare_digest(expected, message[-spec.MAC_SIZE :]):
@@ -138,6 +187,11 @@ def open_mac0(key: bytes, message: bytes, aad: bytes) -> bytes:
 
 
 # ---------------------------------------------------------------- the form both share
+
+
+def _bounded(raw: bytes, most: int, what: str) -> None:
+    if len(raw) > most:
+        raise FrameError(f"{what} of {len(raw)} bytes, more than {most}", reason="oversized")
 
 
 def _payload(form: _Form, raw: bytes) -> bytes:

@@ -126,6 +126,7 @@ PLACES: dict[tuple[str, int], tuple[str, ...]] = {
     ("frame", Key.MARKS): ("channel", "mark", "first sample", "samples"),
     ("frame", Key.SCALARS): ("channel", "ticks from the frame's", "counts"),
     ("frame", Key.EVENTS): ("event", "ticks from the frame's", "details"),
+    ("frame", Key.PRIVATE): ("protected header", "unprotected header", "ciphertext and tag, AES-CCM"),
     ("channel", spec.ChannelKey.RATE): ("numerator", "denominator"),
     ("channel", spec.ChannelKey.SCALE): ("mantissa", "exponent of ten"),
     ("channel", spec.ChannelKey.OFFSET): ("mantissa", "exponent of ten"),
@@ -136,6 +137,7 @@ INSIDE: dict[tuple[str, int], str] = {
     ("frame", Key.CHANNELS): "channel",
     ("frame", Key.EVENTS): "event",
     ("frame", Key.COUNTERS): "counters",
+    ("frame", Key.PRIVATE): "header",
 }
 IN_PLACE: dict[tuple[str, int, str], Callable[[object], str]] = {
     ("frame", Key.MARKS, "mark"): _named(spec.Mark),
@@ -157,7 +159,7 @@ class _Explainer:
     # ------------------------------------------------------------ the message
 
     def message(self) -> Iterator[Row]:
-        """Yield the rows of a COSE_Sign1 (RFC 9052 4.2)."""
+        """Yield the rows of a COSE_Sign1 or COSE_Mac0 (RFC 9052 4.2 and 6.2)."""
         raw = self.raw
         major, tag, at = self._head(0)
         if major != _TAG:
@@ -165,7 +167,9 @@ class _Explainer:
         name = _named(spec.Tag)(tag)
         yield Row(0, raw[:at], "", f"tag {tag}: COSE {name}")
         major, count, after = self._head(at)
-        yield Row(at, raw[at:after], "", f"array of {count}: protected, unprotected, payload, signature")
+        maced = tag == spec.Tag.MAC0
+        last = "MAC" if maced else "signature"
+        yield Row(at, raw[at:after], "", f"array of {count}: protected, unprotected, payload, {last}")
         at = after
         _, size, body = self._head(at)
         yield Row(at, raw[at:body], "/0", f"protected header, {size} bytes")
@@ -174,11 +178,14 @@ class _Explainer:
         yield Row(body + size, raw[body + size : after], "/1", f"unprotected header, {count} entries: must be none")
         at = after
         _, size, body = self._head(at)
-        yield Row(at, raw[at:body], "/2", f"payload, {size} bytes, signed")
+        yield Row(at, raw[at:body], "/2", f"payload, {size} bytes, {'under a MAC' if maced else 'signed'}")
         yield from self._item(body, (2,), "frame", 1)
         at = body + size
         _, size, body = self._head(at)
-        yield Row(at, raw[at:body], "/3", f"signature, {size} bytes")
+        yield Row(at, raw[at:body], "/3", f"{last}, {size} bytes")
+        if maced:
+            yield Row(body, raw[body : body + size], "/3", "HMAC-SHA256: whoever has the secret can make it", 1)
+            return
         yield Row(body, raw[body : body + 32], "/3", "r", 1)
         s = raw[body + 32 : body + size]
         low = "low, as it must be" if int.from_bytes(s) <= HALF_ORDER else "high: this is not the one form of it"
@@ -233,6 +240,9 @@ class _Explainer:
                 yield from self._array(body, size, inner, where, depth + 1)
             elif major == _MAP:
                 yield from self._item(pos, inner, INSIDE.get(where, "frame"), depth)
+            elif major == _BYTES:
+                said = f"{names[place] if place < len(names) else place}, {size} bytes"
+                yield Row(pos, self.raw[pos : body + size], _joined(inner), said, depth)
             else:
                 yield self._place(pos, inner, where, names[place] if place < len(names) else str(place), depth)
             pos = self._skip(pos)

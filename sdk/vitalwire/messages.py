@@ -106,7 +106,11 @@ class Readout:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame, parsed: `raw` is the whole message, `digest` its SHA-256; what is not of its kind is empty."""
+    """One frame, parsed: `raw` is the whole message, `digest` its SHA-256; what is not of its kind is empty.
+
+    `signed` says whether a signature stands behind it or a MAC. `opaque` is what it keeps private and nobody has opened
+    yet (SPEC section 5): while that is there, its samples and events are not all here.
+    """
 
     raw: bytes = field(repr=False)
     digest: bytes
@@ -125,3 +129,5 @@ class Frame:
     counters: Mapping[int, int] = field(default_factory=dict)
     body: Descriptor | None = None  # what a descriptor frame describes
     unknown: Mapping[int, object] = field(default_factory=dict)
+    signed: bool = True
+    opaque: bytes | None = field(default=None, repr=False)  # ciphertext and tag

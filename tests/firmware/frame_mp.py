@@ -62,6 +62,28 @@ def boot(stop=False, utc=None):
     return FrameMaker(journal, Signer(bytes.fromhex(key)), lambda ticks: utc)
 
 
+SECRET = bytes(range(32))
+THUMBPRINT = bytes(range(32, 64))
+
+
+def seal(maker, frames=4, us=1 << 40):
+    """Let a maker seal."""
+    from mac import hkdf
+    from seal import Seal
+
+    maker.seal = Seal(hkdf(SECRET, THUMBPRINT, wire.INFO_FRAME), frames, us)
+    return maker
+
+
+def hide(maker):
+    """Let a maker keep private."""
+    from mac import hkdf
+    from private import Private
+
+    maker.private = Private(hkdf(SECRET, THUMBPRINT, wire.INFO_PRIVATE, wire.CCM_KEY_SIZE))
+    return maker
+
+
 def made(maker, work):
     """Run a maker; print and return the seq, and the frame in hex."""
     work_done = {}

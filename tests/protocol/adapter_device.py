@@ -17,6 +17,7 @@ import records
 import wire
 from clock import Clock
 from mac import hkdf
+from private import Private
 
 RESULTS = (
     "ok", "bad-form", "bad-mac", "wrong-device", "wrong-boot", "wrong-nonce", "stale-counter", "unknown-command",
@@ -52,6 +53,35 @@ def write_frame(keys, key):
         return None
     buf = memoryview(bytearray(cose.PAYLOAD + wire.MAX_FRAME))
     end = cose.sign1_start(buf, cbor.put(buf, cose.PAYLOAD, keys))
+    digest = cose.sign1_digest(buf, end, wire.AAD_FRAME)
+    return bytes(buf[: cose.sign1_end(buf, end, p256.run(p256.Signer(key["private_key"]).sign(digest)))])
+
+
+def read_mac_frame(data, key):
+    """Return the map of a frame with a MAC, which a device never reads in its life."""
+    mac_key = hkdf(key["secret"], key["thumbprint"], wire.INFO_FRAME)
+    return cbor.decode(cose.open_mac0(memoryview(data), mac_key, wire.AAD_FRAME, wire.MAX_FRAME))
+
+
+def write_mac_frame(keys, key):
+    """Return the frame with its MAC."""
+    buf = memoryview(bytearray(cose.PAYLOAD + wire.MAX_FRAME))
+    mac_key = hkdf(key["secret"], key["thumbprint"], wire.INFO_FRAME)
+    return bytes(buf[: cose.mac0(buf, cbor.put(buf, cose.PAYLOAD, keys), mac_key, wire.AAD_FRAME)])
+
+
+def write_private_frame(expect, key):
+    """Return the signed frame with what is encrypted in it."""
+    keys = expect["outside"]
+    private = Private(hkdf(key["secret"], key["thumbprint"], wire.INFO_PRIVATE, wire.CCM_KEY_SIZE))
+    buf = memoryview(bytearray(cose.PAYLOAD + wire.MAX_FRAME))
+    pos = cbor.put_head(buf, cose.PAYLOAD, cbor.MAP, len(keys) + 1)
+    for name in sorted(keys):
+        pos = cbor.put(buf, cbor.put_int(buf, pos, name), keys[name])
+    head = private.begin(buf, pos)
+    pos = private.end(buf, head, cbor.put(buf, head + 3, expect["inside"]))
+    p256.run(private.conceal(buf, keys[wire.KEY_BOOT], keys[wire.KEY_SEQ]))
+    end = cose.sign1_start(buf, pos)
     digest = cose.sign1_digest(buf, end, wire.AAD_FRAME)
     return bytes(buf[: cose.sign1_end(buf, end, p256.run(p256.Signer(key["private_key"]).sign(digest)))])
 
@@ -163,7 +193,9 @@ READ = {
     "cbor": lambda data, key: cbor.decode(data),
     "crc32": lambda data, key: crc32(data),
     "thumbprint": lambda data, key: hashlib.sha256(written(cbor.put, cbor.decode(data))).digest(),
+    "derived": lambda data, key: hkdf(data, key["thumbprint"], key["info"], key["length"]),
     "frame": read_frame,
+    "mac-frame": read_mac_frame,
     "packet": read_packet,
     "command": read_command,
     "sector": read_sector,
@@ -174,6 +206,8 @@ WRITE = {
     "varint": lambda number, key: written(wire.put_varint, number),
     "zigzag": lambda number, key: written(wire.put_zigzag, number),
     "frame": write_frame,
+    "mac-frame": write_mac_frame,
+    "private-frame": write_private_frame,
     "packet": write_packet,
     "reply": write_reply,
     "blocks": write_blocks,

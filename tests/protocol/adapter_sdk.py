@@ -15,12 +15,12 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from vitalwire import cbor, crypto
+from vitalwire import cbor, crypto, encryption
 from vitalwire.capture.reader import Damage, Record, read
 from vitalwire.codec import decode_block
 from vitalwire.control import command as commands
 from vitalwire.errors import VitalwireError
-from vitalwire.frame import parse, readouts
+from vitalwire.frame import opened, parse, readouts
 from vitalwire.frame.blocks import varint
 from vitalwire.messages import Channel, Decimal10, Descriptor, Frame
 from vitalwire.packet import decode_packet, encode_packet
@@ -74,6 +74,7 @@ def descriptor_of(streams: list[list[int]]) -> Descriptor:
 
 def read_frame(data: bytes, key: Any) -> Any:
     """Return the map of a verified frame; what `parse` made of it is turned back and must say the same."""
+    crypto.sign1_payload(data)  # for who announces signatures, nothing else is a frame
     frame = parse(data)
     x, y = key["public_key"]["x"], key["public_key"]["y"]
     crypto.verify_sign1(data, crypto.load_public_key(b"\4" + x + y))
@@ -138,6 +139,53 @@ def channel_keys(channel: Channel, offset: bool) -> dict[int, Any]:
     if rate is not None:
         found[ChannelKey.RATE] = [rate.numerator, rate.denominator]
     return found
+
+
+DERIVE = {
+    spec.INFO_COMMAND: crypto.command_key,
+    spec.INFO_FRAME: crypto.frame_key,
+    spec.INFO_PRIVATE: crypto.encryption_key,
+}
+
+
+def read_mac_frame(data: bytes, key: Any) -> Any:
+    """Return the map of a frame whose MAC verifies."""
+    frame = parse(data)
+    crypto.verify_mac0(data, crypto.frame_key(key["secret"], key["thumbprint"]))
+    keys = cbor.decode(crypto.frame_payload(data))
+    assert not frame.signed
+    assert turned_back(frame, keys) == keys, turned_back(frame, keys)
+    return keys
+
+
+def write_mac_frame(keys: Any, key: Any) -> bytes:
+    """Return the frame with its MAC."""
+    return crypto.mac0(crypto.frame_key(key["secret"], key["thumbprint"]), cbor.encode(keys), spec.AAD_FRAME)
+
+
+def read_private_frame(data: bytes, key: Any) -> Any:
+    """Return both maps of a verified frame; what `opened` made of it must say the same as both together."""
+    closed = parse(data)
+    crypto.verify_sign1(data, crypto.load_public_key(b"\4" + key["public_key"]["x"] + key["public_key"]["y"]))
+    assert closed.opaque is not None
+    secret = crypto.encryption_key(key["secret"], key["thumbprint"])
+    frame = opened(closed, secret)
+    assert (frame.opaque, frame.raw, frame.digest) == (None, closed.raw, closed.digest)
+    outside: Any = cbor.decode(crypto.sign1_payload(data))
+    del outside[Key.PRIVATE]
+    inside: Any = cbor.decode(encryption.decrypt(secret, closed.boot, closed.seq, closed.opaque))
+    events = outside.get(Key.EVENTS, []) + inside.get(Key.EVENTS, [])
+    both = {**outside, **inside, **({int(Key.EVENTS): events} if events else {})}
+    assert turned_back(frame, both) == both, turned_back(frame, both)
+    return {"outside": outside, "inside": inside}
+
+
+def write_private_frame(expect: Any, key: Any) -> bytes:
+    """Return the signed frame with what is encrypted in it."""
+    outside = expect["outside"]
+    secret = crypto.encryption_key(key["secret"], key["thumbprint"])
+    private = encryption.encrypt(secret, outside[Key.BOOT], outside[Key.SEQ], cbor.encode(expect["inside"]))
+    return write_frame({**outside, Key.PRIVATE: private}, key)
 
 
 def write_frame(keys: Any, key: Any) -> bytes:
@@ -224,7 +272,10 @@ READ = {
     "zigzag": read_zigzag,
     "crc32": lambda data, key: zlib.crc32(data),
     "thumbprint": lambda data, key: crypto.thumbprint(crypto.point_of(cbor.decode(data))),
+    "derived": lambda data, key: DERIVE[key["info"]](data, key["thumbprint"]),
     "frame": read_frame,
+    "mac-frame": read_mac_frame,
+    "private-frame": read_private_frame,
     "blocks": read_blocks,
     "packet": read_packet,
     "reply": read_reply,
@@ -233,6 +284,8 @@ READ = {
 WRITE = {
     "cbor": lambda item, key: cbor.encode(item),
     "frame": write_frame,
+    "mac-frame": write_mac_frame,
+    "private-frame": write_private_frame,
     "packet": lambda expect, key: encode_packet(expect["type"], expect["id"], expect["body"])[1:-1],
     "command": write_command,
     "sector": write_sector,

@@ -18,8 +18,10 @@ import pycddl
 import pytest
 from cddl_verifier import Validator
 from tests.protocol.made import made_by_firmware
+from tests.protocol.run_vectors import meant
 from tests.protocol.test_vectors import lines
 
+from vitalwire import cbor
 from vitalwire.testing import FakeDevice
 from vitalwire_protocol import spec
 
@@ -89,10 +91,20 @@ def judge() -> Validator:
     return Validator(CDDL)
 
 
-@pytest.mark.parametrize("what", ["frame", "command", "reply"])
+@pytest.mark.parametrize("what", ["frame", "mac-frame", "private-frame", "command", "reply"])
 def test_accepted_messages_fit(judge: Validator, what: str) -> None:
     """Every accepted frame, command and reply is what the CDDL describes."""
-    assert [name for name, raw in of(what, ACCEPTED).items() if not judge.validate(raw, root_type=what).valid] == []
+    root = "frame" if what.endswith("frame") else what
+    assert [name for name, raw in of(what, ACCEPTED).items() if not judge.validate(raw, root_type=root).valid] == []
+
+
+def test_accepted_private_contents_fit(judge: Validator) -> None:
+    """What is encrypted in the accepted frames is what the CDDL describes."""
+    inside = [vector["expect"]["inside"] for vector in ACCEPTED if vector["what"] == "private-frame"]
+    assert len(inside) > 20
+    assert [
+        each for each in inside if not judge.validate(cbor.encode(meant(each)), root_type="private-map").valid
+    ] == []
 
 
 def test_accepted_frames_fit_pycddl() -> None:
@@ -122,7 +134,7 @@ def test_frames_of_the_firmware_fit(judge: Validator, micropython: Callable[...,
 def test_broken_frames_are_refused(judge: Validator) -> None:
     """Of the refused frames exactly those fit whose fault CDDL has no words for."""
     refused = of("frame", [vector for vector in REFUSED if vector["error"] in REASONS])
-    assert {name for name, raw in refused.items() if judge.validate(raw, root_type="frame").valid} == BEYOND
+    assert {name for name, raw in refused.items() if judge.validate(raw, root_type="signed-frame").valid} == BEYOND
 
 
 def test_broken_frames_are_refused_by_pycddl() -> None:

@@ -11,9 +11,10 @@ import pytest
 from cwt import COSE, COSEKey
 from cwt.exceptions import CWTError
 from pycose.exceptions import CoseException
+from pycose.headers import IV
 from pycose.keys import EC2Key, SymmetricKey
 from pycose.keys.curves import P256
-from pycose.messages import Mac0Message, Sign1Message
+from pycose.messages import Enc0Message, Mac0Message, Sign1Message
 from tests.protocol.made import made_by_firmware
 from tests.protocol.run_vectors import meant
 from tests.protocol.test_vectors import lines
@@ -102,6 +103,33 @@ def test_macs_verify(what: str) -> None:
         assert pycose_opens(raw, secret, uses[what]) == cwt_opens(raw, secret, uses[what]) != None, vector["name"]  # noqa: E711
         assert pycose_opens(raw, secret, other) is None
         assert cwt_opens(raw, secret, other) is None
+
+
+def test_macs_of_frames_verify() -> None:
+    """pycose and cwt verify every frame with a MAC under the derived key, and not as a command."""
+    maced = [vector for vector in VECTORS if vector["what"] == "mac-frame" and "expect" in vector]
+    assert len(maced) >= 10
+    for vector in maced:
+        raw, key = bytes.fromhex(vector["hex"]), meant(vector["key"])
+        secret = crypto.frame_key(key["secret"], key["thumbprint"])
+        assert cbor2.loads(pycose_opens(raw, secret, spec.AAD_FRAME)) == meant(vector["expect"]), vector["name"]
+        assert cwt_opens(raw, secret, spec.AAD_FRAME) is not None
+        assert pycose_opens(raw, secret, spec.AAD_COMMAND) is None
+
+
+def test_private_contents_decrypt() -> None:
+    """pycose, told the nonce, decrypts what every frame keeps private."""
+    hiding = [vector for vector in VECTORS if vector["what"] == "private-frame" and "expect" in vector]
+    assert len(hiding) >= 20
+    for vector in hiding:
+        key, expect = meant(vector["key"]), meant(vector["expect"])
+        parts = cbor2.loads(cbor2.loads(bytes.fromhex(vector["hex"])).value[2])[spec.Key.PRIVATE]
+        message = Enc0Message.from_cose_obj(parts, allow_unknown_attributes=False)
+        boot, seq = expect["outside"][spec.Key.BOOT], expect["outside"][spec.Key.SEQ]
+        message.uhdr = {IV: boot.to_bytes(4, "little") + seq.to_bytes(4, "little") + bytes(5)}
+        message.external_aad = spec.AAD_PRIVATE
+        message.key = SymmetricKey(k=crypto.encryption_key(key["secret"], key["thumbprint"]))
+        assert cbor2.loads(message.decrypt()) == expect["inside"], vector["name"]
 
 
 def pycose_opens(raw: bytes, secret: bytes, aad: bytes) -> Any:

@@ -40,6 +40,13 @@ def read_frame(data: bytes, key: Any) -> Any:
     return stranger.read_frame(data, (key["public_key"]["x"], key["public_key"]["y"]))
 
 
+def read_private_frame(data: bytes, key: Any) -> Any:
+    """Return both maps of a frame with private contents."""
+    keys = read_frame(data, key)
+    inside = stranger.open_private(keys, key["secret"], key["thumbprint"])
+    return {"outside": {name: each for name, each in keys.items() if name != 25}, "inside": inside}
+
+
 def read_blocks(data: bytes, key: Any) -> Any:
     """Return ticks and samples, stream by stream."""
     found = stranger.read_blocks(data, key["ticks"], key["streams"])
@@ -62,7 +69,10 @@ READERS: dict[str, Any] = {
     "cbor": lambda data, key: stranger.item(data),
     "varint": lambda data, key: read_number(data),
     "zigzag": lambda data, key: stranger.signed(read_number(data)),
+    "derived": lambda data, key: stranger.derived(data, key["thumbprint"], key["info"].decode(), key["length"]),
     "frame": read_frame,
+    "mac-frame": lambda data, key: stranger.read_mac_frame(data, key["secret"], key["thumbprint"]),
+    "private-frame": read_private_frame,
     "blocks": read_blocks,
     "packet": lambda data, key: dict(zip(("type", "id", "body"), stranger.read_packet(data), strict=True)),
     "reply": read_reply,

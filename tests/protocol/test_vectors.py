@@ -19,9 +19,11 @@ from vitalwire_protocol import spec
 HERE = Path(__file__).parent
 FIRMWARE = HERE.parents[1] / "firmware"
 VECTORS = HERE.parents[1] / "protocol" / "vectors"
-FILES = [VECTORS / "accepted.jsonl", VECTORS / "refused.jsonl"]
+FILES = [VECTORS / f"{name}.jsonl" for name in ("accepted", "refused", "accepted-2", "refused-2")]
+MAKERS = ["make_accepted.py", "make_refused.py", "make_policies.py"]
 RUNNER = HERE / "run_vectors.py"
 DEVICE = HERE / "adapter_device.py"
+AES = HERE.parent / "aes32" / "cryptolib.py"  # the 32-bit build has none
 
 # What each side does with how many; whoever changes a side or adds vectors changes this by hand. `absent`: that side
 # has neither reader nor writer for the form. `blind`: it reads the bytes, but not as far as this fault.
@@ -34,9 +36,16 @@ SDK: dict[str, int] = {
     "zigzag read": 10,
     "crc32 read": 3,
     "thumbprint read": 2,
-    "frame read": 31,
-    "frame written": 31,
-    "frame refused": 221,
+    "derived read": 6,
+    "frame read": 35,
+    "frame written": 35,
+    "frame refused": 222,
+    "mac-frame read": 10,
+    "mac-frame written": 10,
+    "mac-frame refused": 30,
+    "private-frame read": 25,
+    "private-frame written": 25,
+    "private-frame refused": 47,
     "blocks read": 72,
     "blocks refused": 51,
     "packet read": 19,
@@ -62,10 +71,16 @@ DEVICES: dict[str, int] = {
     "zigzag written": 10,
     "crc32 read": 3,
     "thumbprint read": 2,
-    "frame read": 31,
-    "frame written": 30,
-    "frame refused": 83,
+    "derived read": 6,
+    "frame read": 35,
+    "frame written": 34,
+    "frame refused": 84,
     "frame blind": 138,
+    "mac-frame read": 10,
+    "mac-frame written": 10,
+    "mac-frame refused": 30,
+    "private-frame written": 25,
+    "private-frame absent": 47,
     "blocks made": 72,
     "blocks absent": 51,
     "packet read": 19,
@@ -132,7 +147,7 @@ def test_files_are_locked() -> None:
 def test_makers_refuse_to_overwrite() -> None:
     """Running a maker where its file exists fails and changes nothing."""
     before = [file.read_bytes() for file in FILES]
-    for maker in ("make_accepted.py", "make_refused.py"):
+    for maker in MAKERS:
         done = subprocess.run([sys.executable, VECTORS / maker], capture_output=True, text=True)
         assert "FileExistsError" in done.stderr
     assert [file.read_bytes() for file in FILES] == before
@@ -141,7 +156,7 @@ def test_makers_refuse_to_overwrite() -> None:
 def test_makers_make_these_files(tmp_path: Path) -> None:
     """The makers still make these very bytes, and import nothing of vitalwire: they run without it (`-I`)."""
     subprocess.run(["cp", "-r", *VECTORS.glob("mak*"), tmp_path], check=True)
-    for maker in ("make_accepted.py", "make_refused.py"):
+    for maker in MAKERS:
         code = (
             f"import sys; sys.path.insert(0, {str(tmp_path)!r}); "
             "sys.modules['vitalwire'] = sys.modules['vitalwire_protocol'] = None; "
@@ -153,7 +168,7 @@ def test_makers_make_these_files(tmp_path: Path) -> None:
 
 def test_there_are_enough_and_every_reason_is_documented() -> None:
     """At least 60 of each, names unique; reasons in the README's tables and in the vectors are the same."""
-    accepted, refused = lines(FILES[0]), lines(FILES[1])
+    accepted, refused = lines(*FILES[::2]), lines(*FILES[1::2])
     assert min(len(accepted), len(refused)) >= 60
     assert max(Counter(vector["name"] for vector in accepted + refused).values()) == 1
     text = (VECTORS / "README.md").read_text()
@@ -185,6 +200,6 @@ def test_the_firmware(micropython: Callable[..., Any], blocks: dict[str, dict[st
 def test_the_firmware_with_32_bit_words(micropython32: Callable[..., Any], blocks: dict[str, dict[str, Any]]) -> None:
     """The firmware does under MicroPython with 32-bit words and 31-bit small integers, as plain bytecode."""
     names = [f"/{file.name}" for file in FILES]
-    made, counts = results(micropython32(on_device(names), *FILES, RUNNER, DEVICE, heap=1 << 24).stdout)
+    made, counts = results(micropython32(on_device(names), *FILES, RUNNER, DEVICE, AES, heap=1 << 24).stdout)
     assert counts == DEVICES
     check_made(made, blocks)

@@ -15,7 +15,7 @@ SDK = ROOT / "sdk" / "vitalwire"
 
 # What each room of the SDK may import of ours, from the bottom up. Every room stands here.
 BASE = {"errors", "messages", "vitalwire_protocol"}
-FRAMES = BASE | {"cbor", "crypto", "frame"}
+FRAMES = BASE | {"cbor", "crypto", "encryption", "frame"}
 TRUST = FRAMES | {"ranges", "database", "registry", "session"}
 LIVE = TRUST | {"capture", "clock", "codec", "control", "packet", "paths", "signals", "transports", "client"}
 RECORDED = LIVE | {"crew", "survey", "verdict", "offline"}
@@ -31,7 +31,8 @@ ALLOWED: dict[str, set[str]] = {
     "codec": BASE,
     "packet": BASE,
     "crypto": BASE | {"cbor"},
-    "frame": BASE | {"cbor", "crypto"},
+    "encryption": BASE | {"cbor"},
+    "frame": BASE | {"cbor", "crypto", "encryption"},
     "capture": BASE | {"cbor"},
     "clock": BASE,
     "registry": BASE | {"database"},
@@ -53,7 +54,7 @@ ALLOWED: dict[str, set[str]] = {
     "sinks": BASE | {"settings", "spool", "signals", "frame"},
     "export": RECORDED,
     "readings": BASE,
-    "testing": BASE | {"cbor", "crypto", "codec"},
+    "testing": BASE | {"cbor", "crypto", "encryption", "codec"},
     "__init__": LIVE,
     "cli": RECORDED | {"audit", "export", "inspect", "jws", "plot", "recorder"},
 }

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
 
+import click
 import typer
 from rich.console import Console
 
@@ -23,6 +24,7 @@ from vitalwire.cli import output
 from vitalwire.cli.stopping import stoppable
 from vitalwire.errors import TransportError, UsageError
 from vitalwire.registry import Registry
+from vitalwire_protocol.spec import Policy
 
 from .commands import catalog
 
@@ -65,6 +67,13 @@ def virtual(
         Path | None, typer.Option(metavar="DIR", help="Where its flash is kept; made if it is not there.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the chips' jitter: the same seed gives the same samples.")] = 0,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            help="How it protects its frames from now on; without, as before.",
+            click_type=click.Choice([each.name.lower() for each in Policy]),
+        ),
+    ] = None,
     enrol: Annotated[bool, typer.Option("--enrol", help="Trust this board in your registry, with its secret.")] = False,
     registry: Annotated[
         Path | None, typer.Option("--registry", metavar="FILE", help="The registry for --enrol, instead of your own.")
@@ -76,7 +85,7 @@ def virtual(
     Its flash keeps identity, journal and counters from one run to the next, as a real board's does.
     """
     with needing("board"):
-        from .provision import read_secret
+        from .provision import read_secret, reconfigured
         from .virtual.faults import FaultError
         from .virtual.machine import ABOUT, FLASH, Machine, Options, board_file, create
 
@@ -86,9 +95,14 @@ def virtual(
     public_key = bytes.fromhex(json.loads((home / ABOUT).read_text())["public_key"])
     thumbprint = crypto.thumbprint(public_key)
     with Registry(registry or paths.registry_file()) as trusted:
+        offset, size = board_file().partitions["vfs"]
+        flash = (home / FLASH).read_bytes()
+        files = flash[offset : offset + size]
+        if policy is not None:
+            files = reconfigured(files, {"policy": policy})
+            (home / FLASH).write_bytes(flash[:offset] + files + flash[offset + size :])
         if enrol:
-            offset, size = board_file().partitions["vfs"]
-            secret = read_secret((home / FLASH).read_bytes()[offset : offset + size])
+            secret = read_secret(files)
             trusted.enrol(thumbprint, _free_name(trusted, thumbprint), secret=secret)
         known = trusted.get(thumbprint)
     options = Options(home, speed=speed, cpu=cpu, seed=seed, listen=_address(listen), faults=_faults(faults))

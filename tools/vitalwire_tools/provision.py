@@ -5,15 +5,22 @@ The private key is made here, handed to the image and kept nowhere else; what a 
 
 from __future__ import annotations
 
+import ast
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from secrets import token_bytes
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from littlefs import LittleFS
 
+from vitalwire.errors import UsageError
 from vitalwire_protocol import spec
+
+from .folders import FIRMWARE
 
 CONFIG_FILE, KEY_FILE, SECRET_FILE = "config.json", "key", "secret"
 
@@ -39,21 +46,71 @@ def new_identity(device: str) -> Identity:
     return Identity(device, number.to_bytes(32, "big"), token_bytes(spec.SECRET_SIZE))
 
 
-def filesystem_image(identity: Identity, settings: dict[str, object], size: int) -> bytes:
-    """Return a littlefs image of `size` bytes with the identity and the settings of `firmware/config.py`."""
+@cache
+def _rules() -> tuple[Mapping[str, tuple[Any, ...]], Callable[[object, tuple[Any, ...]], bool]]:
+    """Return the settings a device knows, and its own judge of a value: both are written in firmware/config.py."""
+    wanted = [
+        statement
+        for statement in ast.parse((FIRMWARE / "config.py").read_text()).body
+        if (isinstance(statement, ast.FunctionDef) and statement.name == "_fits")
+        or (isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "_SETTINGS")
+    ]
+    names: dict[str, Any] = {name: member.value for name, member in spec.Limit.__members__.items()}
+    exec(compile(ast.Module(wanted, []), "config.py", "exec"), names)
+    return names["_SETTINGS"], names["_fits"]
+
+
+def check_settings(settings: Mapping[str, object]) -> None:
+    """Raise UsageError, with what is allowed, for a setting that a device would not take."""
+    rules, fits = _rules()
+    for name, value in settings.items():
+        if name not in rules:
+            raise UsageError(f"no setting is called {name}", advice=f"there are {', '.join(rules)}")
+        default, *bounds = rules[name]
+        if not fits(value, rules[name]):
+            allowed = "true or false"
+            if len(bounds) == 2:
+                allowed = f"a whole number from {bounds[0]} to {bounds[1]}"
+            elif bounds:
+                allowed = ", ".join(bounds[0]) if bounds[0] else "a text of 1 to 64 bytes"
+            raise UsageError(f"{name} cannot be {value!r}", advice=f"it is {allowed}; {default!r} if not given")
+
+
+def filesystem_image(identity: Identity, settings: Mapping[str, object], size: int) -> bytes:
+    """Return a littlefs image of `size` bytes with the identity and the settings of `firmware/config.py`.
+
+    Raises UsageError for a setting that a device would not take.
+    """
     filesystem = LittleFS(block_size=spec.SECTOR_SIZE, block_count=size // spec.SECTOR_SIZE)
-    config = json.dumps({"device": identity.device, **settings}).encode()
-    for name, content in ((CONFIG_FILE, config), (KEY_FILE, identity.key), (SECRET_FILE, identity.secret)):
+    config = {"device": identity.device, **settings}
+    check_settings(config)
+    files = ((CONFIG_FILE, json.dumps(config).encode()), (KEY_FILE, identity.key), (SECRET_FILE, identity.secret))
+    for name, content in files:
         with filesystem.open(name, "wb") as file:
             file.write(content)
     return bytes(filesystem.context.buffer)
 
 
+def reconfigured(image: bytes, settings: Mapping[str, object]) -> bytes:
+    """Return a board's littlefs image with these settings changed, keys and counters as they are; raises UsageError."""
+    check_settings(settings)
+    filesystem = _mounted(image)
+    with filesystem.open(CONFIG_FILE, "rb") as file:
+        config = json.loads(file.read())
+    with filesystem.open(CONFIG_FILE, "wb") as file:
+        file.write(json.dumps({**config, **settings}).encode())
+    return bytes(filesystem.context.buffer)
+
+
 def read_secret(image: bytes) -> bytes:
     """Return the controller's secret out of a board's littlefs image."""
+    with _mounted(image).open(SECRET_FILE, "rb") as file:
+        secret: bytes = file.read()
+    return secret
+
+
+def _mounted(image: bytes) -> LittleFS:
     filesystem = LittleFS(block_size=spec.SECTOR_SIZE, block_count=len(image) // spec.SECTOR_SIZE, mount=False)
     filesystem.context.buffer = bytearray(image)
     filesystem.mount()
-    with filesystem.open(SECRET_FILE, "rb") as file:
-        secret: bytes = file.read()
-    return secret
+    return filesystem

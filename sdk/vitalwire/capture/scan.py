@@ -11,16 +11,20 @@ from typing import NamedTuple
 
 from vitalwire import cbor
 from vitalwire.errors import CborError
-from vitalwire_protocol.spec import SIGNATURE_SIZE, Alg, Header, Key, Limit, NoteKey, Tag
+from vitalwire_protocol.spec import MAC_SIZE, SIGNATURE_SIZE, Alg, Header, Key, Limit, NoteKey, Tag
 
-# 18([ h'a10126', {}, payload, signature ]): what stands in front of the payload, and between it and the signature.
+# 18([ h'a10126', {}, payload, signature ]) or 17([ h'a10105', {}, payload, MAC ]): what stands in front of the payload.
 FRAME_HEADS = tuple(
-    cbor.head(6, Tag.SIGN1) + cbor.head(4, 4) + cbor.encode(cbor.encode({int(Header.ALG): int(alg)})) + cbor.encode({})
-    for alg in (Alg.ES256, Alg.ESP256)
+    cbor.head(6, tag) + cbor.head(4, 4) + cbor.encode(cbor.encode({int(Header.ALG): int(alg)})) + cbor.encode({})
+    for tag, alg in ((Tag.SIGN1, Alg.ES256), (Tag.SIGN1, Alg.ESP256), (Tag.MAC0, Alg.HMAC_256_256))
 )
 FRAME_HEAD = re.compile(b"|".join(map(re.escape, FRAME_HEADS)))
 FRAME_HEAD_SIZE = len(FRAME_HEADS[0])
-SIGNATURE_HEAD = cbor.head(2, SIGNATURE_SIZE)
+# By a frame's first byte: what stands between payload and signature or MAC, and the size of that.
+TAILS = {
+    cbor.head(6, tag)[0]: (cbor.head(2, size), size)
+    for tag, size in ((Tag.SIGN1, SIGNATURE_SIZE), (Tag.MAC0, MAC_SIZE))
+}
 # First byte of a payload's byte string: the size of its head and the least length that needs one of that size.
 BYTES_HEAD = {cbor.head(2, least)[0]: (1 + size, least) for size, least in ((1, 24), (2, 256))}
 MAX_TIME = 1 << 62  # microseconds: fits a signed 64-bit integer with room for sums
@@ -58,11 +62,12 @@ def payload_span(data: bytes, at: int) -> tuple[int, int]:
 def frame_end(data: bytes, at: int) -> int:
     """Return the offset after the frame at `at`; raises IncompleteError or FormError."""
     _, stop = payload_span(data, at)
-    end = stop + len(SIGNATURE_HEAD) + SIGNATURE_SIZE
+    head, size = TAILS[data[at]]
+    end = stop + len(head) + size
     if end - at > Limit.MAX_FRAME:
         raise FormError("a frame beyond the limit")
-    if not SIGNATURE_HEAD.startswith(data[stop : stop + len(SIGNATURE_HEAD)]):
-        raise FormError("a frame without a signature where one must stand")
+    if not head.startswith(data[stop : stop + len(head)]):
+        raise FormError("a frame without a signature or MAC where one must stand")
     if end > len(data):
         raise IncompleteError
     return end

@@ -10,14 +10,14 @@ from typing import Annotated
 import typer
 
 from vitalwire.capture import Record, parts, peek, read
-from vitalwire.crypto import load_public_key, verify_sign1
+from vitalwire.crypto import frame_key, is_signed, load_public_key, verify_mac0, verify_sign1
 from vitalwire.errors import CaptureError, InputError, TrustError, UsageError
 from vitalwire.frame import parse
 from vitalwire.inspect import Row, explain
 from vitalwire.messages import Descriptor
 from vitalwire.registry import Registry
 from vitalwire.verdict import MAX_DESCRIPTORS
-from vitalwire_protocol.spec import DIGEST_SIZE, Kind, Limit
+from vitalwire_protocol.spec import DIGEST_SIZE, Kind, Limit, Policy
 
 from . import output
 from .options import Fingerprints, Json, RegistryFile, opened
@@ -95,6 +95,20 @@ def _digest(raw: bytes) -> bytes:
     return hashlib.sha256(raw).digest()[:DIGEST_SIZE]
 
 
+def _authentic(raw: bytes, descriptor: Descriptor, registry: Registry) -> str:
+    """Say the same of a frame with a MAC, which a seal elsewhere may cover."""
+    if descriptor.policy != Policy.SEAL:
+        return "not to be believed: a MAC, where its descriptor announces signatures"
+    secret = registry.secret(descriptor.thumbprint)
+    if secret is None:
+        return "not verified: the registry has no secret to check the MAC with; a seal may cover it, `verify` says so"
+    try:
+        verify_mac0(raw, frame_key(secret, descriptor.thumbprint))
+    except TrustError as error:
+        return f"forged: {error}"
+    return "authentic: the MAC verifies, the frame is not signed; a seal may cover it, `verify` says so"
+
+
 def _trust(raw: bytes, descriptor: Descriptor | None, registry: Registry) -> str:
     """Say in one line whether the frame is to be believed."""
     try:
@@ -103,11 +117,13 @@ def _trust(raw: bytes, descriptor: Descriptor | None, registry: Registry) -> str
         return f"malformed ({error.reason}): {error}"
     if descriptor is None:
         return "not verified: the file does not hold the descriptor it names"
+    device = registry.get(descriptor.thumbprint)
+    if not is_signed(raw):
+        return _authentic(raw, descriptor, registry)
     try:
         verify_sign1(raw, load_public_key(descriptor.public_key))
     except TrustError as error:
         return f"forged: {error}"
-    device = registry.get(descriptor.thumbprint)
     whose = f"{descriptor.thumbprint.hex()} ({descriptor.device})"
     if device is None:
         return f"the signature verifies under its own descriptor, but nobody enrolled {whose}"

@@ -67,6 +67,11 @@ class VerifiedFrame:
         """Whether frames with higher numbers came out before."""
         return self.verified.late
 
+    @property
+    def opaque(self) -> bool:
+        """Whether it keeps contents private that this reader has no key for: no signals, and not all events."""
+        return self.frame.opaque is not None
+
     @cached_property
     def signals(self) -> Signals:
         """The samples by channel name, each with `counts`, `values`, `unit`, `time` (seconds UTC) and `valid`.

@@ -1,6 +1,10 @@
-"""Frames as values: `parse` bytes into a `Frame`, cut its blocks into `Readout`s; form only, no trust, no samples."""
+"""Frames as values: `parse` bytes into a `Frame`, open what it keeps private, cut its blocks into `Readout`s.
+
+Form only, no trust, no samples.
+"""
 
 from vitalwire.frame.blocks import readouts
 from vitalwire.frame.form import parse
+from vitalwire.frame.private import opened
 
-__all__ = ["parse", "readouts"]
+__all__ = ["opened", "parse", "readouts"]

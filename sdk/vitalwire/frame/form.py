@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from vitalwire import cbor
-from vitalwire.crypto import sign1_payload
+from vitalwire.crypto import frame_payload, is_signed
+from vitalwire.encryption import ciphertext_of
 from vitalwire.errors import FrameError
 from vitalwire.frame.descriptor import read_descriptor
 from vitalwire.frame.fields import array, integer, mapping, octets
@@ -25,11 +26,11 @@ _HALF_COUNTS = 1 << Limit.MAX_BITS - 1
 
 _COMMON = frozenset(map(int, (Key.KIND, Key.BOOT, Key.SEQ, Key.PREV, Key.TICKS, Key.UTC, Key.UTC_ACCURACY)))
 _DESCRIBED = _COMMON | {int(Key.DESCRIPTOR)}
-_KNOWN: dict[int, frozenset[int]] = {
+KNOWN: dict[int, frozenset[int]] = {  # of each kind, the keys that mean something in it
     Kind.DESCRIPTOR: _COMMON
     | set(map(int, (Key.VERSION, Key.DEVICE, Key.PUBLIC_KEY, Key.BOARD, Key.FIRMWARE, Key.POLICY, Key.CHANNELS))),
-    Kind.DATA: _DESCRIBED | set(map(int, (Key.BLOCKS, Key.MARKS, Key.SCALARS))),
-    Kind.EVENT: _DESCRIBED | {int(Key.EVENTS)},
+    Kind.DATA: _DESCRIBED | set(map(int, (Key.BLOCKS, Key.MARKS, Key.SCALARS, Key.PRIVATE))),
+    Kind.EVENT: _DESCRIBED | {int(Key.EVENTS), int(Key.PRIVATE)},
     Kind.STATUS: _DESCRIBED | {int(Key.COUNTERS)},
 }
 _KINDS: dict[int, Kind] = {int(kind): kind for kind in Kind}
@@ -55,7 +56,7 @@ _DETAILS: dict[int, tuple[int, int] | int | None] = {
 
 
 def parse(raw: bytes) -> Frame:
-    """Return the frame that these bytes are; the signature's place and size are checked, the signature is not.
+    """Return the frame that these bytes are; form and size of its signature or MAC are checked, nothing more.
 
     Raises `FrameError` or `CborError` (SPEC section 8, step 1: *malformed*).
     """
@@ -77,7 +78,7 @@ def parse(raw: bytes) -> Frame:
 
 def parse_any(raw: bytes) -> Frame:
     """Do the same for every form a frame may have, the usual one included."""
-    fields = cbor.decode(sign1_payload(raw))
+    fields = cbor.decode(frame_payload(raw))
     if type(fields) is not dict:
         raise FrameError("a frame's payload is a map", reason="type")
     digest = hashlib.sha256(raw).digest()
@@ -90,31 +91,19 @@ def parse_any(raw: bytes) -> Frame:
     if Key.UTC in fields or Key.UTC_ACCURACY in fields:
         utc_us = integer(fields, Key.UTC, *UINT63)
         utc_accuracy = integer(fields, Key.UTC_ACCURACY, 0, Limit.MAX_ACCURACY)
-    known = _KNOWN.get(number, _DESCRIBED)
+    known = KNOWN.get(number, _DESCRIBED)
     unknown = {} if fields.keys() <= known else {key: fields[key] for key in fields.keys() - known}
 
-    blocks: bytes | None = None
-    marks: tuple[MarkRun, ...] = ()
-    scalars: tuple[Scalar, ...] = ()
-    events: tuple[Event, ...] = ()
-    counters: Mapping[int, int] = {}
+    opaque: bytes | None = None
     body: Descriptor | None = None
+    descriptor: bytes | None = None
     if number == Kind.DESCRIPTOR:
-        descriptor = None
         body = read_descriptor(fields, digest)
     else:
         descriptor = octets(fields, Key.DESCRIPTOR, spec.DIGEST_SIZE)
-        if number == Kind.DATA:
-            if Key.BLOCKS in fields:
-                blocks = octets(fields, Key.BLOCKS)
-            if Key.MARKS in fields:
-                marks = _read_marks(array(fields, Key.MARKS, 0, Limit.MAX_MARKS))
-            if Key.SCALARS in fields:
-                scalars = _read_scalars(array(fields, Key.SCALARS, 0, Limit.MAX_SCALARS), ticks)
-        elif number == Kind.EVENT:
-            events = _read_events(array(fields, Key.EVENTS, 1, Limit.MAX_EVENTS), ticks)
-        elif number == Kind.STATUS:
-            counters = _read_counters(fields)
+        if Key.PRIVATE in fields and Key.PRIVATE in known:
+            opaque = ciphertext_of(fields[Key.PRIVATE])
+    contents = read_contents(number, fields, ticks, some=opaque is not None)
     return Frame(
         raw,
         digest,
@@ -126,14 +115,38 @@ def parse_any(raw: bytes) -> Frame:
         ticks,
         utc_us,
         utc_accuracy,
-        blocks,
-        marks,
-        scalars,
-        events,
-        counters,
+        *contents,
         body,
         unknown,
+        is_signed(raw),
+        opaque,
     )
+
+
+class Contents(NamedTuple):
+    """What a frame of its kind is about, as in a `Frame`."""
+
+    blocks: bytes | None = None
+    marks: tuple[MarkRun, ...] = ()
+    scalars: tuple[Scalar, ...] = ()
+    events: tuple[Event, ...] = ()
+    counters: Mapping[int, int] = {}
+
+
+def read_contents(kind: int, fields: Mapping[int, Any], ticks: int, *, some: bool = False) -> Contents:
+    """Return what stands in a map for a kind; `some`: the rest stands elsewhere. Raises `FrameError`."""
+    if kind == Kind.DATA:
+        blocks = octets(fields, Key.BLOCKS) if Key.BLOCKS in fields else None
+        marks = _read_marks(array(fields, Key.MARKS, 0, Limit.MAX_MARKS)) if Key.MARKS in fields else ()
+        scalars: tuple[Scalar, ...] = ()
+        if Key.SCALARS in fields:
+            scalars = _read_scalars(array(fields, Key.SCALARS, 0, Limit.MAX_SCALARS), ticks)
+        return Contents(blocks, marks, scalars)
+    if kind == Kind.EVENT and not (some and Key.EVENTS not in fields):
+        return Contents(events=_read_events(array(fields, Key.EVENTS, 1, Limit.MAX_EVENTS), ticks))
+    if kind == Kind.STATUS:
+        return Contents(counters=_read_counters(fields))
+    return Contents()
 
 
 def _numbers(entry: Any, size: int, what: str) -> list[int]:

@@ -15,6 +15,7 @@ from vitalwire.messages import Descriptor, Frame
 from vitalwire.registry import Device, Registry
 from vitalwire.session.chain import State, link_of
 from vitalwire.session.directory import Directory, Known
+from vitalwire.session.keys import Keys
 from vitalwire.session.limits import Limits
 from vitalwire.session.outcomes import (
     Duplicate,
@@ -42,6 +43,7 @@ class Session:
 
     def __init__(self, registry: Registry, state: ReplayState | None = None, limits: Limits | None = None) -> None:
         self._registry = registry
+        self._keys = Keys(registry)
         self._limits = limits or Limits()
         self._state = state or ReplayState(descriptors=self._limits.descriptors)
         self._tracks: dict[bytes, Track] = {}
@@ -204,6 +206,7 @@ class Session:
             return self._quarantine(track, Reason.OLD, frame, received_us)
         if track.is_full:
             return [Refused(Reason.BUSY, "", frame.raw, device.thumbprint)]
+        frame = self._keys.opened(frame, device.thumbprint)
         entry = entry_of(frame, known.descriptor, received_us, future)
         if device.revoked_us is not None:
             return self._admit_revoked(track, entry)

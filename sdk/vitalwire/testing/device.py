@@ -6,6 +6,7 @@ It never loses or damages anything by itself; a test does that with what it gets
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
@@ -13,7 +14,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ec
 from numpy.typing import ArrayLike, NDArray
 
-from vitalwire import cbor, crypto
+from vitalwire import cbor, crypto, encryption
 from vitalwire.codec.encode import encode_block
 from vitalwire.messages import Channel, Decimal10
 from vitalwire_protocol import spec
@@ -52,7 +53,8 @@ STANDARD: tuple[Channel, ...] = (
 class FakeDevice:
     """Makes signed frames in one unbroken chain; every method that makes a frame returns its bytes.
 
-    `seq` and `boot` are those of the last frame made, `digest` is its SHA-256, `ticks` the device's clock now.
+    `seq` and `boot` are those of the last frame made, `digest` is its SHA-256, `ticks` the device's clock now. Under
+    `Policy.SEAL` every `group`-th frame is signed; `secret` is what a registry needs for MACs and private contents.
     """
 
     def __init__(
@@ -62,9 +64,13 @@ class FakeDevice:
         channels: Sequence[Channel] = STANDARD,
         private_key: crypto.PrivateKey | None = None,
         seed: int = 0,
+        policy: spec.Policy = spec.Policy.SIGN,
+        group: int = 8,
     ) -> None:
         self.name = name
         self.channels = tuple(channels)
+        self.policy = policy
+        self.secret = secrets.token_bytes(spec.SECRET_SIZE)
         self.private_key = private_key or ec.generate_private_key(ec.SECP256R1())
         self.point = crypto.public_point(self.private_key)
         self.thumbprint = crypto.thumbprint(self.point)
@@ -75,12 +81,14 @@ class FakeDevice:
         self.utc_us: int | None = None
         self.firmware = "1.0.0"
         self._descriptor = b""
+        self._group = group
+        self._sealed = (0, 0)  # boot and seq of the last signed frame that is no descriptor
         self._noise = np.random.default_rng(seed)
 
     # ------------------------------------------------------------ frames
 
     def make(self, kind: int, fields: Mapping[int, object], *, alg: spec.Alg = spec.Alg.ES256) -> bytes:
-        """Make the next frame of the chain with these fields beside the ones every frame has."""
+        """Make the next frame of the chain with these fields beside the ones every frame has, as the policy says."""
         self.seq += 1
         common: dict[int, object] = {
             Key.KIND: int(kind),
@@ -93,9 +101,42 @@ class FakeDevice:
             common[Key.DESCRIPTOR] = hashlib.sha256(self.descriptor()).digest()[: spec.DIGEST_SIZE]
         if self.utc_us is not None:
             common |= {Key.UTC: self.utc_us, Key.UTC_ACCURACY: 14}
-        raw = crypto.sign1(self.private_key, cbor.encode(common | dict(fields)), alg)
+        if self.policy == spec.Policy.PRIVATE:
+            fields = self._hidden(kind, fields)
+        payload = cbor.encode(common | dict(fields))
+        if self._seals(kind, fields):
+            raw = crypto.sign1(self.private_key, payload, alg)
+        else:
+            raw = crypto.mac0(crypto.frame_key(self.secret, self.thumbprint), payload, spec.AAD_FRAME)
         self.digest = hashlib.sha256(raw).digest()
         return raw
+
+    def _seals(self, kind: int, fields: Mapping[int, object]) -> bool:
+        """Return whether the frame in the making is signed."""
+        if self.policy != spec.Policy.SEAL or kind == Kind.DESCRIPTOR:
+            return True
+        boot, seq = self._sealed
+        drops = kind == Kind.EVENT and Event.DROPPED in (row[0] for row in fields[Key.EVENTS])  # type: ignore[attr-defined]
+        seals = boot != self.boot or self.seq - seq >= self._group or drops
+        if seals:
+            self._sealed = self.boot, self.seq
+        return seals
+
+    def _hidden(self, kind: int, fields: Mapping[int, object]) -> Mapping[int, object]:
+        """Return the fields with those in PRIVATE that policy `private` keeps there."""
+        outside, inside = dict(fields), dict[int, object]()
+        if kind == Kind.DATA:
+            outside, inside = {}, outside
+        elif kind == Kind.EVENT:
+            rows: list[list[object]] = outside.pop(Key.EVENTS)  # type: ignore[assignment]
+            for place, told in ((outside, True), (inside, False)):
+                some = [row for row in rows if (row[0] in (Event.BOOT, Event.DROPPED)) == told]
+                if some:
+                    place[Key.EVENTS] = some
+        if inside:
+            key = crypto.encryption_key(self.secret, self.thumbprint)
+            outside[Key.PRIVATE] = encryption.encrypt(key, self.boot, self.seq, cbor.encode(inside))
+        return outside
 
     def descriptor(self, firmware: str | None = None) -> bytes:
         """Return the descriptor frame: the same bytes each time, a new frame at first and for another `firmware`."""
@@ -112,7 +153,7 @@ class FakeDevice:
             Key.PUBLIC_KEY: key,
             Key.BOARD: "none",
             Key.FIRMWARE: self.firmware,
-            Key.POLICY: int(spec.Policy.SIGN),
+            Key.POLICY: int(self.policy),
             Key.CHANNELS: [_describe(channel) for channel in self.channels],
         }
 
@@ -200,7 +241,7 @@ class FakeDevice:
 
     def dropped(self, frames: Sequence[bytes]) -> bytes:
         """Make the event frame that declares these consecutive frames erased."""
-        first, last = (cbor.decode(crypto.sign1_payload(raw)) for raw in (frames[0], frames[-1]))
+        first, last = (cbor.decode(crypto.frame_payload(raw)) for raw in (frames[0], frames[-1]))
         assert isinstance(first, dict)
         assert isinstance(last, dict)
         details: dict[int, object] = {

@@ -30,7 +30,7 @@ def unprotected(raw: bytes, header: Mapping[int, object] | None = None) -> bytes
 
 def remade(raw: bytes, key: crypto.PrivateKey, changes: Mapping[int, object | None]) -> bytes:
     """Return the frame with fields changed (None: left out) and signed anew with `key`."""
-    fields = cbor.decode(crypto.sign1_payload(raw))
+    fields = cbor.decode(crypto.frame_payload(raw))
     assert isinstance(fields, dict)
     merged = {**fields, **{int(k): v for k, v in changes.items()}}
     return crypto.sign1(key, cbor.encode({k: v for k, v in merged.items() if v is not None}))

@@ -7,17 +7,20 @@ Needs the standard library, `cbor2` and `cryptography`. Everything that is not a
 from .blocks import Bytes, read_blocks, signed
 from .captures import read_capture, split_capture
 from .cbor import Refused, item, need
-from .frames import read_frame
+from .frames import derived, open_private, read_frame, read_mac_frame
 from .packets import read_packet, read_reply
 
 __all__ = [
     "Bytes",
     "Refused",
+    "derived",
     "item",
     "need",
+    "open_private",
     "read_blocks",
     "read_capture",
     "read_frame",
+    "read_mac_frame",
     "read_packet",
     "read_reply",
     "signed",

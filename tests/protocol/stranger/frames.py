@@ -1,13 +1,17 @@
-"""SPEC.md sections 2 to 5 and 7: one frame, verified; its blocks are not read here."""
+"""SPEC.md sections 2 to 5 and 7: one frame, verified and opened; its blocks are not read here."""
 
 from __future__ import annotations
 
+import hmac
+import struct
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from .cbor import Refused, cose, encoded, item, listed, need, sized, whole
 
@@ -35,6 +39,41 @@ def read_frame(raw: bytes, key: tuple[bytes, bytes] | None) -> dict[int, Any]:
     return keys
 
 
+def derived(secret: bytes, thumbprint: bytes, use: str, length: int) -> bytes:
+    """Return one of a device's keys (section 2)."""
+    return HKDF(SHA256(), length, salt=thumbprint, info=use.encode()).derive(secret)
+
+
+def read_mac_frame(raw: bytes, secret: bytes, thumbprint: bytes) -> dict[int, Any]:
+    """Return the map of a frame with a MAC."""
+    protected, _, payload, tag = cose(raw, 17, 4032)
+    need(protected == b"\xa1\x01\x05" and len(tag) == 32, "another algorithm")
+    keys = item(payload)
+    check_frame(keys)
+    key = derived(secret, thumbprint, "vitalwire/1 frame mac", 32)
+    need(hmac.digest(key, encoded(["MAC0", protected, b"vitalwire/1 frame", payload], 0), "sha256") == tag, "forged")
+    return keys
+
+
+def open_private(keys: dict[int, Any], secret: bytes, thumbprint: bytes) -> dict[int, Any]:
+    """Return the map of what a verified frame keeps private (section 5)."""
+    nonce = struct.pack("<LL5x", keys[2], keys[3])
+    associated = encoded(["Encrypt0", b"\xa1\x01\x0a", b"vitalwire/1 private"], 0)
+    try:
+        plaintext = AESCCM(derived(secret, thumbprint, "vitalwire/1 private", 16), 8).decrypt(
+            nonce, keys[25][2], associated
+        )
+    except InvalidTag:
+        raise Refused("does not decrypt") from None
+    inside = item(plaintext)
+    need(type(inside) is dict and not (inside.keys() & keys.keys() & {9, 10, 11}), "not a map, or on both sides")
+    events = [*keys.get(12, []), *inside.get(12, [])]
+    check_frame(
+        {**{key: each for key, each in keys.items() if key != 25}, **inside, **({12: events} if events else {})}
+    )
+    return inside
+
+
 def check_frame(keys: Any) -> None:
     """Refuse a map that is not that of a frame."""
     need(type(keys) is dict, "not a map")
@@ -43,6 +82,10 @@ def check_frame(keys: Any) -> None:
     if 7 in keys or 8 in keys:
         need(whole(keys.get(7), 0, TOP) and whole(keys.get(8), 0, 63), "UTC")
     need(keys[1] == 1 or sized(keys.get(5), 8), "descriptor")
+    if keys[1] in (2, 3) and 25 in keys:
+        parts = listed(keys[25], 3, 3)
+        need(parts[:2] == [b"\xa1\x01\x0a", {}] and type(parts[2]) is bytes and len(parts[2]) > 8, "private")
+        keys = {12: [[1, 0, {}]], **keys}  # the events may all be private
     {1: check_descriptor, 2: check_data, 3: check_events, 4: check_status}.get(keys[1], lambda keys: None)(keys)
 
 

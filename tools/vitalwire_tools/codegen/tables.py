@@ -59,9 +59,18 @@ def _aad() -> str:
     return _table(("use", "external_aad"), ((n[4:].lower(), f"`{getattr(spec, n).decode()}`") for n in names))
 
 
+def _info() -> str:
+    sizes = {"COMMAND": spec.MAC_SIZE, "FRAME": spec.MAC_SIZE, "PRIVATE": spec.CCM_KEY_SIZE}
+    uses = {"COMMAND": "MACs of commands and replies", "FRAME": "MACs of frames", "PRIVATE": "encryption in frames"}
+    rows = ((uses[name], f"`{getattr(spec, 'INFO_' + name).decode()}`", sizes[name]) for name in uses)
+    return _table(("key for", "info", "bytes"), rows)
+
+
 SPECIAL: dict[str, Callable[[], str]] = {
     "SIGNALS": _signals,
     "AAD": _aad,
+    "INFO": _info,
+    "nonce": lambda: _struct("Nonce", spec.PrivateNonce),
     "packets": lambda: _struct("Header", spec.PacketHeader) + "\n" + _struct("Trailer", spec.PacketTrailer),
     "journal": lambda: "\n".join(
         (
