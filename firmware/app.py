@@ -34,6 +34,8 @@ from wire import (
 )
 
 _TURN = const(40)  # about what one turn costs besides its slice, in loop iterations
+_LOOK = const(1_000_000)  # us after which the sensors are looked at in any case
+_SERVE = const(15_000)  # us; a serial port at 115200 baud fills its 256 bytes in 22 ms
 _COLLECT = const(8192)  # bytes of free heap below which garbage is collected before a frame is begun
 
 
@@ -48,6 +50,8 @@ class App:
         self.empty = 0
         self.job = None
         self.rebooting = self.low_battery = False
+        self.due = 0  # when a sensor is to be looked at, if no interrupt comes before
+        self.serve = 0  # when the link is, even while a frame is being made
         self.busy = 0
         self.heap_low = gc.mem_free()
 
@@ -67,30 +71,39 @@ class App:
     def turn(self):
         hal = self.hal
         hal.feed()
-        hal.spend("bytecode", _TURN)
         start = now = hal.ticks()
-        self.sense(now, False)
+        hal.spend("bytecode", _TURN)
+        if now >= self.due or hal.edge():
+            self.sense(now, False)
         worked = self._work(now)
-        if self._slice(self.link.step(hal.wall())):
-            worked = True
+        if not worked or now >= self.serve:
+            if self._slice(self.link.step(hal.wall())):
+                worked = True
+            else:
+                self.serve = now + _SERVE
         if self.rebooting and self.link.idle():
             self.journal.flush()
             hal.reset(CAUSE_COMMAND)
         now = hal.ticks()
         self.busy += now - start
         if not worked:
-            until = self.recorder.due
-            for stream in self.streams:
-                until = min(until, stream.deadline())
-            for stream in self.scalars:
-                until = min(until, stream.deadline())
-            hal.idle(until)
+            hal.idle(min(self.recorder.due, self.due))
 
     def sense(self, now, early):
+        due = now + _LOOK
         for stream in self.streams:
-            stream.service(now, early)
+            at = stream.due
+            if at <= now or early or stream.seen():
+                at = stream.service(now, early)
+            if at < due:
+                due = at
         for stream in self.scalars:
-            stream.service(now, False)
+            at = stream.due
+            if at <= now:
+                at = stream.service(now, False)
+            if at < due:
+                due = at
+        self.due = due
 
     def _work(self, now):
         # one slice of the frame in the making; whether there was one
@@ -107,6 +120,7 @@ class App:
             self._slice(next(self.job))
         except StopIteration:
             self.job = None
+            self.due = 0  # a sensor may have waited for its ring to be emptied
         return True
 
     def _slice(self, done):
@@ -140,6 +154,7 @@ class App:
                 wanted -= own
         if wanted:
             return False
+        self.due = 0
         now = self.hal.ticks()
         for stream in chosen:
             if stream.off != off:

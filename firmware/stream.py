@@ -23,6 +23,11 @@ _LATEST = const(60_000_000)
 _NEVER = 1 << 62
 _DELAY = const(500)  # ms a frame may come late
 _BURST = const(32)  # samples a driver wants room for
+_LONG = const(30_000)  # steps of the encoder that take 10 ms
+
+
+def _silent():
+    return False  # a sensor without an interrupt line
 
 
 class Stream:
@@ -37,6 +42,7 @@ class Stream:
         self.channel = 0
         self.channels = len(sensor.CHANNELS)
         self.sensor = sensor
+        self.seen = sensor.irq.seen if sensor.irq else _silent
         self.most = frame_ms * numerator // denominator * 17 // 16 + 1
         self.ring = Ring(self.channels, (frame_ms + _DELAY) * numerator // denominator + _BURST)
         self.encoder = None  # boot.py puts it in
@@ -56,18 +62,14 @@ class Stream:
         self.up = False
         self.due = 0
 
-    def deadline(self):
-        # when service() has something to do
-        if self.up or (not self.off and self.ring.head == self.ring.tail):
-            return self.due
-        return _NEVER
-
     def service(self, now, early):
-        # Read or (re)start the sensor if it is due; `early` reads before it is, because something long comes next.
+        # Read or (re)start the sensor if it is due; returns when it will be, if no interrupt comes before, see seen().
+        # `early` reads before it is, because something long comes next.
         sensor = self.sensor
         try:
             if self.up:
-                if sensor.due(now) <= now or (early and sensor.SHALLOW):
+                due = sensor.due(now)
+                if due <= now or (early and sensor.SHALLOW):
                     sensor.early = early
                     if sensor.read(self.ring, now) and self._wait > _SOONEST:
                         self._sound(now)
@@ -75,13 +77,17 @@ class Stream:
                         self._overrun(now)
                     if sensor.lead_off != self._lead_off:
                         self._lead(sensor.lead_off, now)
-                self.due = sensor.due(now)
-            elif not self.off and now >= self.due and self.ring.head == self.ring.tail:
+                    due = sensor.due(now)
+                self.due = due
+            elif self.off or self.ring.head != self.ring.tail:
+                return _NEVER  # until switch() or consume()
+            elif now >= self.due:
                 self._start(now)
         except SensorError as e:
             self._fail(e.args[0], now)
         except OSError:
             self._fail(FAULT_BUS if self.up else FAULT_MISSING, now)
+        return self.due
 
     def _start(self, now):
         self.due = self.sensor.start(now)
@@ -134,9 +140,11 @@ class Stream:
     def block(self, channel, buf, pos):
         ring = self.ring
         encoder = self.encoder
-        yield ("long", 0)
+        steps = encoder.steps(self.count)
+        if steps > _LONG:
+            yield ("long", 0)
         pos = encoder.encode(ring.data[channel], ring.tail, self.count, self.sensor.BITS, buf, pos)
-        yield ("viper", encoder.steps(self.count))
+        yield ("viper", steps)
         return pos
 
     def marks(self, rows):

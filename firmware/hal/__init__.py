@@ -8,7 +8,8 @@
 #                   readfrom_into(address, buffer), writeto(address, buffer); OSError when nothing answers
 #   spi(n)          write_readinto(out, into), mode 0
 #   output(pin)     a function of the level, at first 1
-#   irq(pin)        take(): ticks of the first falling edge since the last take, or -1; level()
+#   irq(pin)        take(): ticks of the first falling edge since the last take, or -1; seen(): whether there is one; level()
+#   edge()          whether any edge waits to be taken
 #   adc(pin)        read_uv(): microvolts at the pin
 #   idle(until)     sleep until ticks, an interrupt edge or input on the link; may return early
 #   spend(kind, n)  says that n units of work were done. Nothing on a chip; the virtual board charges them to its clock.

@@ -71,22 +71,25 @@ def output(pin):
 class irq:
     def __init__(self, pin):
         self.first = array("i", (0,))
-        self.seen = False
+        self.fell = False
         self.pin = machine.Pin(pin, machine.Pin.IN, machine.Pin.PULL_UP)
         self.pin.irq(self._edge, machine.Pin.IRQ_FALLING)
         _lines.append(self)
 
     def _edge(self, _):
-        if not self.seen:
+        if not self.fell:
             self.first[0] = time.ticks_us()
-            self.seen = True
+            self.fell = True
+
+    def seen(self):
+        return self.fell
 
     def take(self):
-        if not self.seen:
+        if not self.fell:
             return -1
         now = ticks()
         at = now - time.ticks_diff(_raw, self.first[0])
-        self.seen = False
+        self.fell = False
         return at
 
     def level(self):
@@ -101,13 +104,20 @@ class adc:
         return self.adc.read_uv()
 
 
+def edge():
+    for line in _lines:
+        if line.fell:
+            return True
+    return False
+
+
 def idle(until):
     global _entered
     before = _entered
     _entered = ticks()
     while ticks() < until:
         for line in _lines:
-            if line.seen and _entered - time.ticks_diff(_raw, line.first[0]) > before:
+            if line.fell and _entered - time.ticks_diff(_raw, line.first[0]) > before:
                 return
         # An edge's handler runs between these calls; a millisecond is the scheduler's grain.
         for _ in _poll.ipoll(min((until - _now) // 1000, 1)):

@@ -127,6 +127,10 @@ class _Part:
         _edges[self.line] = -1
         return at
 
+    def seen(self):
+        _sync()
+        return _edges[self.line] >= 0
+
     def ask(self, operation):
         _call(operation | self.word, 0, None, _value, 8)
         return _value[0]
@@ -166,6 +170,11 @@ def _sync():
     for i in range(_LINES):
         if _edges[i] < 0:
             _edges[i] = _news[i]
+
+
+def edge():
+    _sync()
+    return max(_edges) >= 0
 
 
 def idle(until):
