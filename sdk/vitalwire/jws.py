@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from vitalwire.errors import SignatureError, UsageError
 
 _ECDSA = ec.ECDSA(SHA256())
+_DETERMINISTIC = ec.ECDSA(SHA256(), deterministic_signing=True)  # the same text signed twice is the same twice
 _HALF = 32  # bytes of r, and of s
 MAX_SIZE = 1 << 20  # characters of a JWS that is read
 
@@ -28,7 +29,7 @@ def sign(key: ec.EllipticCurvePrivateKey, typ: str, payload: bytes) -> str:
     """Return `payload` as a compact JWS whose header names ES256 and `typ`."""
     header = json.dumps({"alg": "ES256", "typ": typ}, separators=(",", ":")).encode()
     signed = f"{_encode(header)}.{_encode(payload)}"
-    r, s = decode_dss_signature(key.sign(signed.encode(), _ECDSA))
+    r, s = decode_dss_signature(key.sign(signed.encode(), _DETERMINISTIC))
     return f"{signed}.{_encode(r.to_bytes(_HALF, 'big') + s.to_bytes(_HALF, 'big'))}"
 
 

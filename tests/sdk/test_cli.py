@@ -33,6 +33,7 @@ COMMANDS = (
     ["device"], ["device", "enrol"], ["device", "list"], ["device", "revoke"],
     ["audit"], ["audit", "verify"], ["audit", "show"], ["audit", "head"], ["audit", "key"],
     ["board"], ["board", "list"], ["board", "new"], ["board", "run"], ["board", "run", "virtual"],
+    ["fhir"], ["fhir", "export"], ["fhir", "verify"],
     ["bench"], ["bench", "size"], ["bench", "sign"], ["bench", "device"], ["bench", "memory"], ["bench", "host"],
     ["bench", "latency"], ["bench", "readings"], ["bench", "wire"], ["bench", "readme"],
 )  # fmt: skip

@@ -55,8 +55,11 @@ ALLOWED: dict[str, set[str]] = {
     "export": RECORDED,
     "readings": BASE,
     "testing": BASE | {"cbor", "crypto", "encryption", "codec"},
+    # Beside the base: samples as they were decoded, what to make of them, numbers seen, and how a gateway signs.
+    "fhir": BASE | {"signals", "readings", "ranges", "crypto", "jws"},
+    "charts": RECORDED | {"fhir"},
     "__init__": LIVE,
-    "cli": RECORDED | {"audit", "export", "inspect", "jws", "plot", "recorder"},
+    "cli": RECORDED | {"charts", "fhir", "audit", "export", "inspect", "jws", "plot", "recorder"},
 }
 
 

@@ -9,7 +9,7 @@ import typer
 
 from vitalwire.errors import UsageError
 
-from . import audit, device, export, inspect, monitor, plot, ports, record, replay, verify
+from . import audit, device, export, fhir, inspect, monitor, plot, ports, record, replay, verify
 
 GROUP = "vitalwire.commands"  # of entry points: name = "module:typer_app"
 
@@ -27,6 +27,7 @@ for command in (ports, monitor, record, replay, verify, inspect, plot, export):
     app.command(name)(getattr(command, name))
 app.add_typer(device.app, name="device")
 app.add_typer(audit.app, name="audit")
+app.add_typer(fhir.app, name="fhir")
 
 
 def _missing(name: str, module: str | None) -> typer.Typer:

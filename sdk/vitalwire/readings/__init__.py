@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TypeAlias
 
+from vitalwire.errors import UsageError
 from vitalwire_protocol.spec import SIGNALS
 
 from .ecg import heart_rate
@@ -63,7 +64,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
 
 
 def derive(channels: Mapping[str, Samples]) -> list[Reading]:
-    """Return one reading, or its absence, for each kind whose channels are there; needs `vitalwire[readings]`."""
+    """Return one reading, or its absence, of each kind whose channels are there; UsageError without SciPy, sleepecg."""
     done: dict[str, Reading] = {}
     for algorithm in ALGORITHMS:
         samples = [channels[name] for name in algorithm.channels if name in channels]
@@ -74,7 +75,10 @@ def derive(channels: Mapping[str, Samples]) -> list[Reading]:
 
 
 def _read(algorithm: Algorithm, samples: list[Samples]) -> Reading:
-    found = algorithm.function(*samples)
+    try:
+        found = algorithm.function(*samples)
+    except ImportError as error:
+        raise UsageError(f"readings need {error.name}", advice='pip install "vitalwire[readings]"') from None
     value = None
     if found.value is not None:
         value = Decimal(repr(found.value)).quantize(algorithm.step, ROUND_HALF_EVEN)
@@ -86,5 +90,6 @@ def _read(algorithm: Algorithm, samples: list[Samples]) -> Reading:
         Decimal(repr(float(found.quality))).quantize(Decimal("0.01"), ROUND_HALF_EVEN),
         algorithm.name,
         algorithm.version,
+        algorithm.channels,
         algorithm.calibrated,
     )

@@ -63,8 +63,8 @@ class Estimate:
 class Reading:
     """One reading of a window: `value`, rounded to what it is good for, or else `reason`; never both.
 
-    `algorithm` and `version` say how it was made; `calibrated` is False where the number follows no calibration of
-    this sensor.
+    `algorithm` and `version` say how it was made, of `channels`; `calibrated` is False where the number follows no
+    calibration of this sensor.
     """
 
     name: str
@@ -74,6 +74,7 @@ class Reading:
     quality: Decimal
     algorithm: str
     version: int
+    channels: tuple[str, ...]
     calibrated: bool = True
 
 

@@ -1,0 +1,365 @@
+"""FHIR resources proven back to signed frames; and each way to alter them, found and named."""
+
+# ruff: noqa: D103
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from tests.walk import Walk, walk
+
+from vitalwire import jws
+from vitalwire.charts import chart, judge
+from vitalwire.cli import main
+from vitalwire.errors import InputError
+from vitalwire.fhir import Gateway, Judgement, Plan, Wrong, dumps, read, write
+from vitalwire.fhir import proof as proofs
+from vitalwire.fhir.jsontext import Resource
+from vitalwire.offline import Reader
+
+pytest.importorskip("sleepecg", reason="needs sleepecg (vitalwire[readings])")
+
+KEY = ec.generate_private_key(ec.SECP256R1())
+
+
+@dataclass
+class Charted:
+    """A capture and what was made of it."""
+
+    made: Walk
+    resources: list[Resource]
+
+    def judged(self, resources: list[Resource], key: ec.EllipticCurvePublicKey | None = None) -> Judgement:
+        return judge(Reader(self.made.path, self.made.registry()), resources, key or KEY.public_key())
+
+
+@pytest.fixture(scope="module")
+def charted(tmp_path_factory: pytest.TempPathFactory) -> Charted:
+    made = walk(tmp_path_factory.mktemp("proof") / "walk.vwc", 33)
+    resources = list(chart(Reader(made.path, made.registry()), Gateway(KEY), lambda *_: "Patient/p"))
+    return Charted(made, json_copy(resources))
+
+
+def json_copy(resources: list[Resource]) -> list[Resource]:
+    """Return resources as a server would give them back: through text."""
+    from vitalwire.fhir import loads
+
+    return [loads(dumps(each)) for each in resources]
+
+
+def pick(resources: list[Resource], kind: str, **having: str) -> Resource:
+    """Return the second resource of a kind, so that others stand before and behind it."""
+    found = [
+        each
+        for each in resources
+        if each["resourceType"] == kind and all(key in each for key in having.get("key", "").split())
+    ]
+    return found[1]
+
+
+@pytest.mark.parametrize("phd", [False, True])
+@pytest.mark.parametrize("name", ["out.json", "out.ndjson"])
+def test_all_is_proven(charted: Charted, tmp_path: Path, phd: bool, name: str) -> None:
+    """Everything a capture says, written and read back, is proven by its frames, in both forms and modes."""
+    made = charted.made
+    plan = Plan(wave=7, readings=30, phd=phd)
+    resources = chart(Reader(made.path, made.registry()), Gateway(KEY), lambda *_: "Patient/p", plan)
+    count = write(tmp_path / name, resources)
+    found = charted.judged(list(read(tmp_path / name)))
+    assert found.ok
+    assert found.absent == 0
+    assert found.proven > count / 2
+    with pytest.raises(Exception, match="cannot write"):
+        write(tmp_path / name, [])
+
+
+def test_the_same_frames_give_the_same_bytes(charted: Charted) -> None:
+    """Whoever charts the capture again with the gateway's key gets the same text, signatures included."""
+    made = charted.made
+    again = list(chart(Reader(made.path, made.registry()), Gateway(KEY), lambda *_: "Patient/p"))
+    assert [dumps(each) for each in again] == [dumps(each) for each in charted.resources]
+
+
+def set_value(each: Resource) -> None:
+    each["valueQuantity"]["value"] += 1
+
+
+def set_sample(each: Resource) -> None:
+    data = each["valueSampledData"]
+    first, rest = data["data"].split(" ", 1)
+    data["data"] = f"{int(first) + 1} {rest}"
+
+
+def set_time(each: Resource) -> None:
+    each["effectivePeriod"]["start"] = each["effectivePeriod"]["start"].replace("2025", "2024")
+
+
+def set_code(each: Resource) -> None:
+    each["code"]["coding"][0]["code"] = "150364"
+
+
+def set_subject(each: Resource) -> None:
+    each["subject"]["reference"] = "Patient/somebody-else"
+
+
+def set_status(each: Resource) -> None:
+    each["status"] = "entered-in-error"
+
+
+def set_factor(each: Resource) -> None:
+    each["valueSampledData"]["factor"] *= 2
+
+
+def set_algorithm(each: Resource) -> None:
+    each["method"]["coding"][0]["version"] = "2"
+
+
+def add_note(each: Resource) -> None:
+    each["note"] = [{"text": "the patient was running"}]
+
+
+OBSERVATIONS: dict[str, tuple[str, Callable[[Resource], None], str]] = {
+    "value": ("valueQuantity", set_value, "valueQuantity.value"),
+    "sample": ("valueSampledData", set_sample, "valueSampledData.data"),
+    "time": ("valueSampledData", set_time, "effectivePeriod.start"),
+    "code": ("valueQuantity", set_code, "code.coding[0].code"),
+    "patient": ("valueQuantity", set_subject, "subject"),
+    "status": ("valueQuantity", set_status, "status"),
+    "factor": ("valueSampledData", set_factor, "valueSampledData.factor"),
+    "algorithm": ("method", set_algorithm, "method.coding[0].version"),
+    "addition": ("valueQuantity", add_note, "note"),
+}
+
+
+@pytest.mark.parametrize("what", OBSERVATIONS)
+def test_an_altered_observation_is_named(charted: Charted, what: str) -> None:
+    """Whatever is altered in one Observation, exactly that one is named, with the place."""
+    key, alter, where = OBSERVATIONS[what]
+    resources = copy.deepcopy(charted.resources)
+    victim = pick(resources, "Observation", key=key)
+    alter(victim)
+    found = charted.judged(resources)
+    assert [(each.reference, each.wrong) for each in found.findings] == [
+        (f"Observation/{victim['id']}", Wrong.ALTERED)
+    ], found.findings
+    assert where in found.findings[0].detail
+    total = sum(each["resourceType"] == "Observation" for each in resources)
+    assert found.proven == total - 1
+
+
+def test_digests_are_not_believed(charted: Charted) -> None:
+    """Who alters a patient and the digest beside it is found by the signature; a value is found whoever signs."""
+    resources = copy.deepcopy(charted.resources)
+    victim = pick(resources, "Observation", key="valueQuantity")
+    (holder,) = (each for each in resources if names(each, victim))
+    set_subject(victim)
+    replace_target(holder, victim)
+    findings = charted.judged(resources).findings
+    assert [(each.reference, each.wrong) for each in findings] == [(f"Provenance/{holder['id']}", Wrong.SIGNATURE)]
+    set_value(victim)
+    replace_target(holder, victim)
+    sign(holder)
+    findings = charted.judged(resources).findings
+    assert [(each.reference, each.wrong) for each in findings] == [(f"Observation/{victim['id']}", Wrong.ALTERED)]
+
+
+def names(resource: Resource, observation: Resource) -> bool:
+    targets = resource.get("target", ())
+    return any(each["reference"] == f"Observation/{observation['id']}" for each in targets)
+
+
+def replace_target(holder: Resource, observation: Resource) -> None:
+    new = proofs.target(observation)
+    holder["target"] = [new if each["reference"] == new["reference"] else each for each in holder["target"]]
+
+
+def sign(holder: Resource) -> None:
+    text = Gateway(KEY).sign(proofs.payload(holder))
+    holder["signature"][0]["data"] = base64.b64encode(text.encode()).decode()
+
+
+def drop_entity(each: Resource) -> None:
+    del each["entity"][0]
+
+
+def swap_entity(each: Resource) -> None:
+    each["entity"][0] = proofs.entity(bytes(32))
+
+
+def spoil_entity(each: Resource) -> None:
+    each["entity"][0]["what"]["identifier"]["value"] = "ni:///sha-256;!"
+
+
+def move_clock(each: Resource) -> None:
+    (clock,) = (part for part in each["extension"] if part["url"].endswith(":clock"))
+    clock["extension"][1]["valueInstant"] = "2025-10-09T10:00:00Z"
+
+
+def move_window(each: Resource) -> None:
+    (window,) = (part for part in each["extension"] if part["url"].endswith(":of-window"))
+    window["extension"][1]["valueDecimal"] += 1
+
+
+PROVENANCES: dict[str, tuple[Callable[[Resource], None], Wrong]] = {
+    "a frame is not named": (drop_entity, Wrong.ALTERED),
+    "another frame is named": (swap_entity, Wrong.ALTERED),
+    "no frame is named": (spoil_entity, Wrong.ALTERED),
+    "another clock": (move_clock, Wrong.TIME),
+    "another window": (move_window, Wrong.ALTERED),
+}
+
+
+@pytest.mark.parametrize("what", PROVENANCES)
+@pytest.mark.parametrize("signed", [False, True], ids=["altered", "signed anew"])
+def test_an_altered_provenance_is_named(charted: Charted, what: str, signed: bool) -> None:
+    """Frames, clock or window altered in a Provenance are found, even if the gateway itself signed the lie."""
+    alter, wrong = PROVENANCES[what]
+    resources = copy.deepcopy(charted.resources)
+    victim = pick(resources, "Provenance")
+    alter(victim)
+    if signed:
+        sign(victim)
+    findings = charted.judged(resources).findings
+    assert (f"Provenance/{victim['id']}", wrong) in {(each.reference, each.wrong) for each in findings}
+    if wrong is Wrong.ALTERED and what != "another window":
+        assert any(f.wrong == Wrong.SIGNATURE for f in findings) != signed
+
+
+def test_a_missing_observation_is_named(charted: Charted) -> None:
+    """An Observation that was taken out is missed, by name; one smuggled in is unproven; one twice is told."""
+    resources = copy.deepcopy(charted.resources)
+    victim = pick(resources, "Observation", key="valueQuantity")
+    found = charted.judged([each for each in resources if each is not victim])
+    assert [(each.reference, each.wrong) for each in found.findings] == [(f"Observation/{victim['id']}", Wrong.MISSING)]
+    stranger = copy.deepcopy(victim) | {"id": "stranger"}
+    found = charted.judged([*resources, stranger])
+    assert [(each.reference, each.wrong) for each in found.findings] == [("Observation/stranger", Wrong.UNPROVEN)]
+    found = charted.judged([*resources, victim])
+    assert [each.wrong for each in found.findings] == [Wrong.TWICE]
+
+
+def test_a_whole_window_that_is_missing_is_counted(charted: Charted) -> None:
+    """Without a window's Provenance its Observations are unproven; without both, the window is counted as absent."""
+    resources = copy.deepcopy(charted.resources)
+    holder = pick(resources, "Provenance")
+    targets = {each["reference"] for each in holder["target"]}
+    rest = [each for each in resources if each is not holder]
+    found = charted.judged(rest)
+    assert {each.reference for each in found.findings} == targets
+    assert {each.wrong for each in found.findings} == {Wrong.UNPROVEN}
+    found = charted.judged([each for each in rest if f"Observation/{each['id']}" not in targets])
+    assert found.ok
+    assert found.absent == 1
+
+
+def test_another_gateways_signature_is_no_proof(charted: Charted) -> None:
+    """Under another key nothing is proven: every Provenance is named."""
+    other = ec.generate_private_key(ec.SECP256R1()).public_key()
+    found = charted.judged(charted.resources, other)
+    wanted = {f"Provenance/{each['id']}" for each in charted.resources if each["resourceType"] == "Provenance"}
+    assert {each.reference for each in found.findings} == wanted
+    assert {each.wrong for each in found.findings} == {Wrong.SIGNATURE}
+
+
+def test_another_capture_is_no_proof(charted: Charted, tmp_path: Path) -> None:
+    """Frames of another device prove none of it."""
+    other = Charted(walk(tmp_path / "other.vwc", 8), [])
+    found = other.judged(charted.resources)
+    assert found.proven == 0
+    assert {each.wrong for each in found.findings} == {Wrong.UNPROVEN}
+
+
+def test_what_servers_add_changes_nothing(charted: Charted) -> None:
+    """Version, time of writing and narrative are the server's own, and numbers may be written otherwise."""
+    resources = copy.deepcopy(charted.resources)
+    for each in resources:
+        each["meta"] = {**each.get("meta", {}), "versionId": "3", "lastUpdated": "2026-01-01T00:00:00Z"}
+        each["text"] = {"status": "generated", "div": "<div/>"}
+    assert charted.judged(resources).ok
+
+
+def test_a_renamed_device_is_named(charted: Charted) -> None:
+    """The Device resource says what the signed descriptor says, or it is found."""
+    resources = copy.deepcopy(charted.resources)
+    device = next(each for each in resources if each["resourceType"] == "Device" and "version" in each)
+    device["version"][0]["value"] = "9.9.9"
+    (finding,) = charted.judged(resources).findings
+    assert finding.reference == f"Device/{device['id']}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"[]", b'{"resourceType":"Bundle","entry":1}', b'{"resourceType":"Bundle","entry":[{}]}', b"{" * 100_000,
+     b'{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Observation","id":1}}]}', b'{"a": NaN}'],
+)  # fmt: skip
+def test_what_is_no_bundle(tmp_path: Path, text: bytes) -> None:
+    """A file that is no Bundle of resources is refused with a clear error."""
+    (tmp_path / "x.json").write_bytes(text)
+    with pytest.raises(InputError):
+        list(read(tmp_path / "x.json"))
+
+
+# ---------------------------------------------------------------- the command
+
+
+@pytest.fixture
+def files(charted: Charted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Make a gateway's key; return the options that name device and key."""
+    monkeypatch.setenv("VITALWIRE_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    jws.create_key(tmp_path / "gateway.pem")
+    return ["--key", "gateway.pem", "--fingerprint", charted.made.fingerprint]
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
+    code = main(list(arguments))
+    out = capsys.readouterr().out
+    return code, json.loads(out) if out.startswith("{") else out
+
+
+def test_export_and_verify(charted: Charted, files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """`fhir export` writes a Bundle that `fhir verify` proves with code 0; altered, it is 4; emptied, it is 1."""
+    capture = str(charted.made.path)
+    code, said = run(capsys, "fhir", "export", capture, "--patient", "p", "--out", "b.json", "--json", *files)
+    assert code == 0
+    assert said["observations"] == 52
+    code, said = run(capsys, "fhir", "verify", "b.json", capture, "--json", *files)
+    assert (code, said["proven"], said["findings"]) == (0, 52, [])
+    bundle = json.loads(Path("b.json").read_text())
+    assert {each["request"]["method"] for each in bundle["entry"]} == {"PUT"}
+    victim = next(each["resource"] for each in bundle["entry"] if "valueQuantity" in each["resource"])
+    victim["valueQuantity"]["value"] = 200
+    Path("c.json").write_text(json.dumps(bundle))
+    code, said = run(capsys, "fhir", "verify", "c.json", capture, "--json", *files)
+    assert (code, [each["resource"] for each in said["findings"]]) == (4, [f"Observation/{victim['id']}"])
+    bundle["entry"] = []
+    Path("d.json").write_text(json.dumps(bundle))
+    code, said = run(capsys, "fhir", "verify", "d.json", capture, "--json", *files)
+    assert (code, said["proven"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--patient", "a/b", "--out", "x.json"], 2, "no id of a Patient"),
+        (["--patient", "p", "--out", "there.json"], 2, "there already"),
+        (["--patient", "p", "--out", "x.json", "--wave", "0"], 2, "windows are"),
+        (["--patient", "p", "--out", "nowhere/x.json"], 6, "cannot write"),
+    ],
+)
+def test_what_export_refuses(
+    charted: Charted, files: list[str], capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, said: str
+) -> None:
+    """A wrong patient, a file that is there, windows of no length and a folder that is not there: one line, a code."""
+    Path("there.json").write_text("mine")
+    assert main(["fhir", "export", str(charted.made.path), *arguments, *files]) == code
+    assert said in capsys.readouterr().err
+    assert Path("there.json").read_text() == "mine"
