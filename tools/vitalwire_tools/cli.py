@@ -15,7 +15,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 
@@ -35,6 +34,7 @@ board.command("list")(catalog.show)
 board.command("new")(catalog.new)
 bench = typer.Typer(help="Measure, each figure as a ratio within one run; --json for programs.", no_args_is_help=True)
 
+POLICIES = "|".join(each.name.lower() for each in Policy)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -68,11 +68,7 @@ def virtual(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the chips' jitter: the same seed gives the same samples.")] = 0,
     policy: Annotated[
-        str | None,
-        typer.Option(
-            help="How it protects its frames from now on; without, as before.",
-            click_type=click.Choice([each.name.lower() for each in Policy]),
-        ),
+        str | None, typer.Option(metavar=POLICIES, help="How it protects its frames from now on; without, as before.")
     ] = None,
     enrol: Annotated[bool, typer.Option("--enrol", help="Trust this board in your registry, with its secret.")] = False,
     registry: Annotated[
