@@ -30,6 +30,11 @@ def audit_file() -> Path:
     return data_dir() / "audit.jsonl"
 
 
+def assignments_file() -> Path:
+    """Return where it is kept who wears what."""
+    return data_dir() / "assignments.db"
+
+
 def state_file() -> Path:
     """Return where a reader remembers what it has already accepted."""
     return data_dir() / "state.db"

@@ -34,6 +34,7 @@ COMMANDS = (
     ["audit"], ["audit", "verify"], ["audit", "show"], ["audit", "head"], ["audit", "key"],
     ["board"], ["board", "list"], ["board", "new"], ["board", "run"], ["board", "run", "virtual"],
     ["fhir"], ["fhir", "export"], ["fhir", "verify"],
+    ["fhir", "assign"], ["fhir", "unassign"], ["fhir", "assignments"],
     ["bench"], ["bench", "size"], ["bench", "sign"], ["bench", "device"], ["bench", "memory"], ["bench", "host"],
     ["bench", "latency"], ["bench", "readings"], ["bench", "wire"], ["bench", "readme"],
 )  # fmt: skip

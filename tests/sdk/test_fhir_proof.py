@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from tests.walk import Walk, walk
+from tests.walk import BEGAN_US, Walk, walk
 
 from vitalwire import jws
+from vitalwire.assignments import Assignments
 from vitalwire.charts import chart, judge
 from vitalwire.cli import main
 from vitalwire.errors import InputError
@@ -363,3 +364,19 @@ def test_what_export_refuses(
     assert main(["fhir", "export", str(charted.made.path), *arguments, *files]) == code
     assert said in capsys.readouterr().err
     assert Path("there.json").read_text() == "mine"
+
+
+def test_export_by_assignments(charted: Charted, files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Without --patient, windows of assigned times get that patient; the others are held, never guessed."""
+    capture = str(charted.made.path)
+    code, said = run(capsys, "fhir", "export", capture, "--out", "b.ndjson", "--json", *files)
+    assert (code, said["observations"], set(said["held"])) == (0, 0, {"nobody"})
+    with Assignments("home/assignments.db", lambda *_, **__: None) as store:
+        thumbprint = charted.made.device.thumbprint
+        store.assign(thumbprint, "Patient/a", BEGAN_US - 60_000_000, BEGAN_US + 22_000_000)
+        store.assign(thumbprint, "Patient/b", BEGAN_US + 22_000_000)
+    code, said = run(capsys, "fhir", "export", capture, "--out", "c.ndjson", "--json", *files)
+    assert code == 0
+    assert said["held"]
+    observations = [each for each in read(Path("c.ndjson")) if each["resourceType"] == "Observation"]
+    assert {each["subject"]["reference"] for each in observations} == {"Patient/a", "Patient/b"}

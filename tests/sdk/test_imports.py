@@ -57,9 +57,10 @@ ALLOWED: dict[str, set[str]] = {
     "testing": BASE | {"cbor", "crypto", "encryption", "codec"},
     # Beside the base: samples as they were decoded, what to make of them, numbers seen, and how a gateway signs.
     "fhir": BASE | {"signals", "readings", "ranges", "crypto", "jws"},
+    "assignments": {"errors", "database"},
     "charts": RECORDED | {"fhir"},
     "__init__": LIVE,
-    "cli": RECORDED | {"charts", "fhir", "audit", "export", "inspect", "jws", "plot", "recorder"},
+    "cli": RECORDED | {"assignments", "charts", "fhir", "audit", "export", "inspect", "jws", "plot", "recorder"},
 }
 
 

@@ -14,9 +14,14 @@ from vitalwire.fhir import Gateway, Judgement, Plan, patient, read, write
 from vitalwire.offline import Reader
 
 from . import output
+from .assignments import AssignmentsFile, assign, assigned, list_assignments, unassign
 from .options import Capture, DeviceName, Fingerprints, Json, RegistryFile, opened
 
 app = typer.Typer(help="Verified frames as FHIR R4, and FHIR proven back to the frames.", no_args_is_help=True)
+
+app.command("assign")(assign)
+app.command("unassign")(unassign)
+app.command("assignments")(list_assignments)
 
 INCOMPLETE, NOT_TO_BE_BELIEVED = 1, 4  # exit codes, as of `vitalwire verify`
 
@@ -32,8 +37,12 @@ def export(
         Path, typer.Option("--key", metavar="PEM", help="The gateway's private key (`vitalwire audit key` makes one).")
     ],
     who: Annotated[
-        str, typer.Option("--patient", metavar="ID", help="Who wore the device: Patient/ID of the FHIR server.")
-    ],
+        str | None,
+        typer.Option(
+            "--patient", metavar="ID", help="Who wore the device all the time; without it, what `fhir assign` was told."
+        ),
+    ] = None,
+    assignments: AssignmentsFile = None,
     wave: Annotated[int, typer.Option("--wave", metavar="S", help="Seconds of waveform in one Observation.")] = 10,
     readings: Annotated[int, typer.Option("--readings", metavar="S", help="Seconds that a reading is made of.")] = 60,
     phd: Annotated[
@@ -48,14 +57,18 @@ def export(
     """Write what a capture says as FHIR: waveforms, vital signs, and for each window a signed proof of its frames."""
     if out.exists():
         raise UsageError(f"{out} is there already")
-    subject = patient(who)
+    subject = None if who is None else patient(who)
     gateway, charted = Gateway(jws.load_key(key)), Charted()
-    with opened(registry, fingerprint) as trusted, output.progress("charting", quiet=as_json) as step:
+    with (
+        opened(registry, fingerprint) as trusted,
+        assigned(assignments) as store,
+        output.progress("charting", quiet=as_json) as step,
+    ):
         reader = Reader(capture, trusted)
         chosen = reader.device(device).thumbprint
         plan = Plan(wave, readings, phd)
         made = chart(
-            reader, gateway, lambda *_: subject, plan, device=chosen, charted=charted,
+            reader, gateway, (lambda *_: subject) if subject else store.wearer, plan, device=chosen, charted=charted,
             watch=lambda done: step(done, reader.total),
         )  # fmt: skip
         count = write(out, made)
