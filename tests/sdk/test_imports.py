@@ -52,6 +52,7 @@ ALLOWED: dict[str, set[str]] = {
     "spool": TRUST,
     "settings": {"errors"},
     "sinks": BASE | {"settings", "spool", "signals", "frame"},
+    "gateway": LIVE | {"settings", "sinks", "spool"},
     "export": RECORDED,
     "readings": BASE,
     "testing": BASE | {"cbor", "crypto", "encryption", "codec"},
@@ -60,7 +61,9 @@ ALLOWED: dict[str, set[str]] = {
     "assignments": {"errors", "database"},
     "charts": RECORDED | {"fhir"},
     "__init__": LIVE,
-    "cli": RECORDED | {"assignments", "charts", "fhir", "audit", "export", "inspect", "jws", "plot", "recorder"},
+    "cli": RECORDED
+    | {"assignments", "charts", "fhir", "audit", "export", "inspect", "jws", "plot", "recorder"}
+    | {"gateway", "spool"},
 }
 
 

@@ -65,7 +65,7 @@ async def drive(sink: Sink, entries: Sequence[Entry], *, size: int = 64, patienc
                 await sink.close()
                 delivery.errors.append(error)
                 if len(delivery.errors) > patience:
-                    raise
+                    return delivery
                 await asyncio.sleep(min(0.2, max(error.retry_after, 0.05)))
     await sink.close()
     return delivery

@@ -76,6 +76,13 @@ class Server:
         assert self._process is not None
         os.kill(self._process.pid, number)
 
+    def stop(self) -> None:
+        """Ask it to end, and wait until it has."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(_PATIENCE)
+        self._process = None
+
     def kill(self) -> None:
         """End it at once, as a crash would; nothing if it does not run."""
         if self._process is not None:

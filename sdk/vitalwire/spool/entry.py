@@ -22,7 +22,7 @@ class Entry:
 
     `position` rises and is never used again; `digest` (SHA-256 of `raw`) is what a receiver knows duplicates by.
     `time_us` is the UTC of the frame's ticks by the fit that was known when it was spooled and never changes, None if
-    there was none; it is off by at most `accuracy_us`.
+    there was none; it is off by at most `accuracy_us`; where that is None, only an arrival is known: it may be older.
     """
 
     position: int

@@ -79,7 +79,8 @@ class _Job(NamedTuple):
 class Spool:
     """The spool at `path`, for sinks of these names; `on_lost` is called by the writing thread.
 
-    Raises UsageError where entries wait for a sink that is not among them: nobody gives these up by misspelling it.
+    `alarm` says whether it is nearly full. Raises UsageError where entries wait for a sink that is not among `sinks`:
+    nobody gives these up by misspelling it.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class Spool:
             raise
         self._reading = threading.Lock()
         self._removed = self._store.ends()[0] - 1  # everything up to here is gone
+        self.alarm = self._is_alarming(self._store.size().used)
         self._jobs: deque[_Job] = deque()
         self._wake = threading.Condition()
         self._closing = False
@@ -195,7 +197,7 @@ class Spool:
             oldest = {sink: reader.oldest_us(position) for sink, position in cursors.items()}
         waiting = {sink: last - max(position, first - 1) if last else 0 for sink, position in cursors.items()}
         entries = last - first + 1 if last else 0
-        return State(used, self._bound.size, self._is_alarming(used), entries, waiting, oldest, dead)
+        return State(used, self._bound.size, self.alarm, entries, waiting, oldest, dead)
 
     def _is_alarming(self, used: int) -> bool:
         return used > self._bound.alarm * self._bound.size or self._disk_left() < 2 * self._bound.reserve
@@ -235,6 +237,7 @@ class Spool:
                     if job.change is None:
                         results.append((job.done, self._append(job.entries, lost)))
                 self._store.shrink(SLACK, GIVEN_BACK)
+                self.alarm = self._is_alarming(self._store.size().used)
         except Exception as error:
             self._cursors, self._removed = cursors, removed
             told = error

@@ -1,0 +1,37 @@
+"""The gateway: frames in from every transport, verified, kept durably, delivered to where the data platform is.
+
+Needs the extra `vitalwire[gateway]`; each kind of source and sink has one of its own.
+"""
+
+from .config import Config, load
+from .events import (
+    Buried,
+    Concluded,
+    Delivered,
+    GatewayEvent,
+    Observer,
+    RoomLost,
+    SinkChanged,
+    SinkState,
+    SourceChanged,
+    SpoolChanged,
+    Spooled,
+)
+from .gateway import Gateway
+
+__all__ = [
+    "Buried",
+    "Concluded",
+    "Config",
+    "Delivered",
+    "Gateway",
+    "GatewayEvent",
+    "Observer",
+    "RoomLost",
+    "SinkChanged",
+    "SinkState",
+    "SourceChanged",
+    "SpoolChanged",
+    "Spooled",
+    "load",
+]

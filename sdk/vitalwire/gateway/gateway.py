@@ -1,0 +1,127 @@
+"""The gateway: puts sources, intake, spool and deliveries together, and takes them apart in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from vitalwire.errors import UsageError, VitalwireError
+from vitalwire.registry import Registry
+from vitalwire.session import ReplayState, Session
+from vitalwire.sinks import make as make_sink
+from vitalwire.spool import Bound, Full, Lost, Spool
+
+from .config import Config
+from .delivery import Delivery
+from .events import GatewayEvent, Observer, RoomLost, Spooled
+from .intake import Intake
+from .sources import Door
+from .sources import make as make_source
+
+MEGABYTE = 1_000_000
+AGAIN = 5.0  # seconds until a source that failed begins anew
+
+log = logging.getLogger("vitalwire.gateway")
+
+
+class Gateway:
+    """One gateway; `observer` is told everything that happens."""
+
+    def __init__(self, config: Config, observer: Observer | None = None) -> None:
+        if not config.sinks:
+            raise UsageError(
+                f"{config.file} has no [sink.NAME]", advice="a gateway without one would only fill its disk"
+            )
+        self._config = config
+        self._observer = observer
+        self._deliveries: list[Delivery] = []
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`; then take no more, and give the sinks `gateway.stop` seconds for what is there.
+
+        Raises VitalwireError for what makes it useless to begin.
+        """
+        async with self._opened() as (spool, intake, registry, session):
+            for name, settings in self._config.sinks.items():
+                sink = make_sink(settings, session.descriptor)
+                self._deliveries.append(Delivery(name, settings, sink, spool, self._tell))
+            delivering = [asyncio.create_task(delivery.run()) for delivery in self._deliveries]
+            feeding = [
+                asyncio.create_task(self._feed(Door(name, settings, intake, registry, self._tell)))
+                for name, settings in self._config.sources.items()
+            ]
+            stopping = asyncio.create_task(stop.wait())
+            try:
+                await _first([stopping, intake.failed, *delivering])
+            finally:
+                stopping.cancel()
+                await _cancelled(feeding)
+                await intake.close()
+                for delivery in self._deliveries:
+                    delivery.end()
+                await asyncio.wait(delivering, timeout=self._config.gateway.stop)
+                await _cancelled(delivering)
+
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[tuple[Spool, Intake, Registry, Session]]:
+        config, loop = self._config, asyncio.get_running_loop()
+        settings = config.spool
+
+        def lost(each: Lost) -> None:
+            loop.call_soon_threadsafe(self._tell, RoomLost(each))
+
+        bound = Bound(int(settings.max_mb * MEGABYTE), Full(settings.full), settings.alarm)
+        with contextlib.ExitStack() as stack:
+            registry = stack.enter_context(Registry(config.gateway.registry))
+            state = stack.enter_context(contextlib.closing(ReplayState(config.gateway.state)))
+            spool = Spool(settings.path, config.sinks.keys(), bound, on_lost=lost)
+            try:
+                session = Session(registry, state)
+                intake = Intake(
+                    session, registry, spool, self._tell,
+                    settle=config.gateway.settle, set_time=config.gateway.set_time,
+                )  # fmt: skip
+                yield spool, intake, registry, session
+            finally:
+                await asyncio.to_thread(spool.close)
+
+    async def _feed(self, door: Door) -> None:
+        """Keep a source going."""
+        settings = self._config.sources[door.name]
+        while True:
+            try:
+                await make_source(settings).run(door)
+                return
+            except (VitalwireError, OSError) as error:
+                door.failed("", str(error))
+            except Exception as error:
+                log.exception("the source %s failed", door.name)
+                door.failed("", type(error).__name__)
+            await asyncio.sleep(AGAIN)
+
+    def _tell(self, event: GatewayEvent) -> None:
+        if isinstance(event, Spooled):
+            for delivery in self._deliveries:
+                delivery.notify()
+        if self._observer is not None:
+            try:
+                self._observer(event)
+            except Exception:  # somebody else's code must not cost a frame
+                log.exception("the observer failed at %s", type(event).__name__)
+
+
+async def _first(waiting: Iterable[asyncio.Future[Any]]) -> None:
+    """Wait until the first of them is done; raises what it raises."""
+    done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for each in done:
+        each.result()
+
+
+async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
