@@ -37,6 +37,8 @@ COMMANDS = (
     ["fhir", "assign"], ["fhir", "unassign"], ["fhir", "assignments"],
     ["bench"], ["bench", "size"], ["bench", "sign"], ["bench", "device"], ["bench", "memory"], ["bench", "host"],
     ["bench", "latency"], ["bench", "readings"], ["bench", "wire"], ["bench", "readme"],
+    ["gateway"], ["gateway", "run"], ["gateway", "check"], ["gateway", "forget"], ["gateway", "dead"],
+    ["gateway", "dead", "list"], ["gateway", "dead", "show"], ["gateway", "dead", "redrive"],
 )  # fmt: skip
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:The inplace keyword")
