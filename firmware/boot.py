@@ -67,7 +67,7 @@ def build(app):
     hal = app.hal
     if board.HOLD >= 0:
         hal.output(board.HOLD)  # without it the board turns itself off
-    config = Config(hal.files())
+    config = Config(hal)
     if config.key is None:
         print("vitalwire: no key: provision this board")
         return False
@@ -96,7 +96,7 @@ def build(app):
     if not boot:
         app.job = _wait(app)
         boot = journal.boot + 1  # no frame will have it
-    config.count()
+    config.count(hal)
     gc.collect()
     signer = Signer(config.key, hal.random if config.hedge else None)
     maker = FrameMaker(journal, signer, app.clock.utc, _LIMIT)

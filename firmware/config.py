@@ -20,11 +20,12 @@ _SETTINGS = {
 
 
 class Config:
-    # `key`: the P-256 scalar, `secret`: the controller's; 32 bytes, or None where not provisioned.
-    def __init__(self, root):
+    # `key`: the P-256 scalar, `secret`: the controller's; 32 bytes, or None where not provisioned. `counted`: whether
+    # this key has signed; then a journal without counters means that they were lost.
+    def __init__(self, hal):
         self.refused = None  # name of the first setting that was not taken
         try:
-            with open(root + "/config.json") as f:
+            with open(hal.files() + "/config.json") as f:
                 given = json.load(f)
             if not isinstance(given, dict):
                 raise ValueError
@@ -46,23 +47,13 @@ class Config:
             self.when_full = "stop"
             self.repl = False
             self.policy = "private"
-        self._counted = root + "/counted"
-        self.key = _secret(root + "/key")
-        self.secret = _secret(root + "/secret")
+        self.key = _secret(hal, "key")
+        self.secret = _secret(hal, "secret")
+        self.counted = hal.recall("counted") is not None
 
-    @property
-    def counted(self):
-        # whether this key has signed: then a journal without counters means that they were lost
-        try:
-            with open(self._counted):
-                return True
-        except OSError:
-            return False
-
-    def count(self):
+    def count(self, hal):
         if not self.counted:
-            with open(self._counted, "w") as f:
-                f.write("1")
+            hal.keep("counted", b"1")
 
 
 def _fits(value, rule):
@@ -75,10 +66,6 @@ def _fits(value, rule):
     return True
 
 
-def _secret(path):
-    try:
-        with open(path, "rb") as f:
-            value = f.read(33)
-    except OSError:
-        return None
-    return value if len(value) == 32 else None
+def _secret(hal, name):
+    value = hal.recall(name)
+    return value if value and len(value) == 32 else None

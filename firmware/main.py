@@ -25,6 +25,7 @@ try:
     gc.threshold(-1)
     if ready:
         app.run()
+    hal.leave()
 except Exception as e:
     # a bug of ours must not end the recording: say it to whoever listens, and start over
     sys.print_exception(e)

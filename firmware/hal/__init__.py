@@ -3,7 +3,8 @@
 #
 #   ticks()         microseconds since boot, 64 bit, never wrapping (on ESP32: call it at least every 8 minutes)
 #   wall()          the same on a chip; on the virtual board real time, which links wait by
-#   files()         the folder with this board's settings and keys, without a slash at its end
+#   files()         the folder with this board's settings, without a slash at its end
+#   recall(name)    the bytes, 64 at most, kept under this name apart from files, or None; keep(name, value)
 #   i2c(n)          readfrom_mem_into(address, register, buffer), writeto_mem(address, register, buffer),
 #                   readfrom_into(address, buffer), writeto(address, buffer); OSError when nothing answers
 #   spi(n)          write_readinto(out, into), mode 0
@@ -23,3 +24,4 @@
 #   unique_id()     bytes that name this chip
 #   reset(cause)    start over for this reason; reset_cause(): why the last start was, one of wire.CAUSE_*
 #   feed()          feed the watchdog, which starts at the first call
+#   leave()         give the board to whoever has the prompt: a watchdog that started waits an hour

@@ -12,6 +12,7 @@ from micropython import const
 from wire import CAUSE_HARD_RESET
 
 _WATCHDOG_MS = const(10000)
+_HOUR_MS = const(3600000)
 _DEEP_SLEEP = const(4)  # machine.DEEPSLEEP_RESET; the other numbers of machine.reset_cause() are those of CAUSE_*
 
 # What reset() was told survives in the clock's memory; otherwise the chip knows power-on, reset pin and watchdog.
@@ -42,6 +43,22 @@ wall = ticks
 
 def files():
     return ""
+
+
+# Keys live in NVS, which survives a new file system and which flash encryption covers.
+def recall(name):
+    value = bytearray(64)
+    try:
+        n = esp32.NVS("vitalwire").get_blob(name, value)
+    except OSError:
+        return None
+    return bytes(value[:n])
+
+
+def keep(name, value):
+    nvs = esp32.NVS("vitalwire")
+    nvs.set_blob(name, value)
+    nvs.commit()
 
 
 def _bus(kind, number):
@@ -184,3 +201,9 @@ def feed():
     if _watchdog is None:
         _watchdog = machine.WDT(timeout=_WATCHDOG_MS)
     _watchdog.feed()
+
+
+# It cannot be stopped.
+def leave():
+    if _watchdog:
+        machine.WDT(timeout=_HOUR_MS)

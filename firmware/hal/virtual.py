@@ -82,10 +82,24 @@ def wall():
 
 
 def files():
-    import vfs
+    if "board" not in os.listdir("/"):
+        import vfs
 
-    vfs.mount(vfs.VfsLfs2(partition("vfs")), "/board")
+        vfs.mount(vfs.VfsLfs2(partition("vfs")), "/board")
     return "/board"
+
+
+def recall(name):
+    try:
+        with open(files() + "/" + name, "rb") as f:
+            return f.read(64)
+    except OSError:
+        return None
+
+
+def keep(name, value):
+    with open(files() + "/" + name, "wb") as f:
+        f.write(value)
 
 
 # The process is started so that the prompt follows whatever ends main, as on a chip; a reset is the exception.
@@ -296,6 +310,11 @@ def reset_cause():
 def feed():
     global _fed
     _fed = _now
+
+
+def leave():
+    global _fed
+    _fed = -1
 
 
 def _watch():

@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import tomllib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -25,26 +24,20 @@ from vitalwire.errors import TransportError, UsageError
 from vitalwire.registry import Registry
 from vitalwire_protocol.spec import Policy
 
-from .commands import catalog
+from .commands import catalog, image
+from .commands.needing import needing
 
 board = typer.Typer(help="Boards: those there are, new ones, and the one that runs here.", no_args_is_help=True)
 run_group = typer.Typer(help="Run a board.", no_args_is_help=True)
 board.add_typer(run_group, name="run")
 board.command("list")(catalog.show)
 board.command("new")(catalog.new)
+board.command("image")(image.image)
+board.command("flash")(image.flash)
 bench = typer.Typer(help="Measure, each figure as a ratio within one run; --json for programs.", no_args_is_help=True)
 
 POLICIES = "|".join(each.name.lower() for each in Policy)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-
-
-@contextmanager
-def needing(extra: str) -> Iterator[None]:
-    """Say which extra is missing, not only which module."""
-    try:
-        yield
-    except ImportError as error:
-        raise UsageError(f"this needs {error.name}", advice=f'pip install "vitalwire[{extra}]"') from None
 
 
 # ---------------------------------------------------------------- board

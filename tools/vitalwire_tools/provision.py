@@ -15,12 +15,12 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from littlefs import LittleFS
 
 from vitalwire.errors import UsageError
 from vitalwire_protocol import spec
 
 from .folders import FIRMWARE
+from .littlefs_image import pack, unpack
 
 CONFIG_FILE, KEY_FILE, SECRET_FILE = "config.json", "key", "secret"
 
@@ -81,36 +81,19 @@ def filesystem_image(identity: Identity, settings: Mapping[str, object], size: i
 
     Raises UsageError for a setting that a device would not take.
     """
-    filesystem = LittleFS(block_size=spec.SECTOR_SIZE, block_count=size // spec.SECTOR_SIZE)
     config = {"device": identity.device, **settings}
     check_settings(config)
-    files = ((CONFIG_FILE, json.dumps(config).encode()), (KEY_FILE, identity.key), (SECRET_FILE, identity.secret))
-    for name, content in files:
-        with filesystem.open(name, "wb") as file:
-            file.write(content)
-    return bytes(filesystem.context.buffer)
+    return pack({CONFIG_FILE: json.dumps(config).encode(), KEY_FILE: identity.key, SECRET_FILE: identity.secret}, size)
 
 
 def reconfigured(image: bytes, settings: Mapping[str, object]) -> bytes:
     """Return a board's littlefs image with these settings changed, keys and counters as they are; raises UsageError."""
     check_settings(settings)
-    filesystem = _mounted(image)
-    with filesystem.open(CONFIG_FILE, "rb") as file:
-        config = json.loads(file.read())
-    with filesystem.open(CONFIG_FILE, "wb") as file:
-        file.write(json.dumps({**config, **settings}).encode())
-    return bytes(filesystem.context.buffer)
+    files = unpack(image)
+    files[CONFIG_FILE] = json.dumps({**json.loads(files[CONFIG_FILE]), **settings}).encode()
+    return pack(files, len(image))
 
 
 def read_secret(image: bytes) -> bytes:
     """Return the controller's secret out of a board's littlefs image."""
-    with _mounted(image).open(SECRET_FILE, "rb") as file:
-        secret: bytes = file.read()
-    return secret
-
-
-def _mounted(image: bytes) -> LittleFS:
-    filesystem = LittleFS(block_size=spec.SECTOR_SIZE, block_count=len(image) // spec.SECTOR_SIZE, mount=False)
-    filesystem.context.buffer = bytearray(image)
-    filesystem.mount()
-    return filesystem
+    return unpack(image)[SECRET_FILE]

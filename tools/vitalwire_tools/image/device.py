@@ -1,0 +1,45 @@
+"""What a board's file system holds: the firmware as .mpy for its chip, and the few lines that start it."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ..codegen.board import Board, render
+from ..compile import compile_firmware
+
+FOLDER = "firmware"  # of the device's file system; on the virtual board, of its folder on this computer
+STARTER = f"""\
+# Starts vitalwire out of /{FOLDER}. Ctrl-C twice gives MicroPython's prompt, unless this board's settings forbid it.
+import sys
+
+sys.path.insert(0, "/{FOLDER}")
+import main
+"""
+ELSEWHERE = {"esp32": ("hal/virtual", "hal/virtual_flash"), "virtual": ("hal/esp32", "links/")}  # not on that hardware
+
+
+def board_module(board: Board) -> str:
+    """Return the source of the device's `board.py`, with the version of this firmware."""
+    return render(board) + f'VERSION = "{version("vitalwire")}"\n'
+
+
+def firmware(board: Board, architecture: str, hardware: str) -> dict[str, bytes]:
+    """Return the modules a board needs, by path in its firmware folder; `hardware` is esp32 or virtual."""
+    with TemporaryDirectory() as folder:
+        made = compile_firmware(Path(folder) / "made", architecture, {"board.py": board_module(board)})
+        files = {path.relative_to(made).as_posix(): path.read_bytes() for path in sorted(made.rglob("*.mpy"))}
+    parts = {f"sensors/{sensor.part}.mpy" for sensor in board.sensors} | {"sensors/battery.mpy", "sensors/__init__.mpy"}
+    return {
+        path: content
+        for path, content in files.items()
+        if not path.removesuffix(".mpy").startswith(ELSEWHERE[hardware])
+        and (path in parts or not path.startswith("sensors/"))
+    }
+
+
+def device_files(board: Board, architecture: str) -> dict[str, bytes]:
+    """Return all files of a chip's file system but its settings."""
+    files = {f"{FOLDER}/{path}": content for path, content in firmware(board, architecture, "esp32").items()}
+    return files | {"main.py": STARTER.encode()}
