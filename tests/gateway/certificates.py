@@ -29,3 +29,11 @@ class Certificates:
         certificate.write_bytes(b"".join(each.bytes() for each in issued.cert_chain_pems))
         issued.private_key_pem.write_to_path(key)
         return certificate, key
+
+    def issue_for(self, host: str) -> tuple[Path, Path]:
+        """Return the files of a server's certificate for an address of its own."""
+        issued = self._authority.issue_cert(host)
+        certificate, key = self._folder / f"{host}.pem", self._folder / f"{host}.key"
+        certificate.write_bytes(b"".join(each.bytes() for each in issued.cert_chain_pems))
+        issued.private_key_pem.write_to_path(key)
+        return certificate, key

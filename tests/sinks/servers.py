@@ -27,16 +27,27 @@ class Server:
     """A process that listens on `port`; what it says goes to a file beside its data."""
 
     def __init__(
-        self, command: Sequence[str | Path], port: int, log: Path, *, environment: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str | Path],
+        port: int,
+        log: Path,
+        *,
+        address: str = "127.0.0.1",
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.port = port
+        self._address = address
         self._command = [str(each) for each in command]
         self._log = log
         self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -64,7 +75,7 @@ class Server:
             if self._process.poll() is not None:
                 raise AssertionError(f"{self._command[0]} ended: {self.log[-2000:]}")
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                socket.create_connection((self._address, self.port), 1).close()
             except OSError:
                 time.sleep(0.02)
             else:

@@ -18,6 +18,7 @@ KINDS = Kinds(
     "sink",
     {
         "http": Kind("vitalwire.sinks.http", "http"),
+        "iothub": Kind("vitalwire.sinks.iothub", "iothub"),
         "mqtt": Kind("vitalwire.sinks.mqtt", "mqtt"),
         "nats": Kind("vitalwire.sinks.nats", "nats"),
     },
