@@ -8,9 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from fractions import Fraction
 
 from vitalwire_protocol import spec
+
+
+class Trust(StrEnum):
+    """What proves a frame: its own signature, a seal's over the chain, or so far only a MAC."""
+
+    SIGNED = "signed"
+    SEALED = "sealed"
+    AUTHENTIC = "authentic"
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ class Reader:
         yield from _decoded(done + [self._timed(*each) for each in held])
 
     def _outcomes(self) -> Iterator[Outcome]:
-        session = Session(self._registry)
+        session = Session(self._registry, sealed_only=True)  # what is not sealed at the end never will be
         kept: list[Outcome] = []
         for raw, received_us in self._sorted():
             self.read += 1

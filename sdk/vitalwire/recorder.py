@@ -77,10 +77,16 @@ class Counts:
         ranges = (each for device in self.devices for each in session.gaps(device))
         return self.forgotten + sum(last - first + 1 for first, last in ranges)
 
+    def authentic(self, session: Session) -> int:
+        """Return how many frames of the devices seen only a MAC proves so far."""
+        ranges = (each for device in self.devices for each in session.authentic(device))
+        return sum(last - first + 1 for first, last in ranges)
+
     def as_dict(self, session: Session) -> dict[str, object]:
         """Return the counts for JSON."""
         return {
             "frames": self.frames,
+            "authentic": self.authentic(session),
             "bytes": self.size,
             "duplicates": self.duplicates,
             "missing": self.missing(session),

@@ -20,10 +20,22 @@ from vitalwire import capture, paths
 from vitalwire.client import Client, ClientEvent, Connected, Disconnected, VerifiedFrame
 from vitalwire.errors import InputError
 from vitalwire.export import details, event_name
+from vitalwire.messages import Trust
 from vitalwire.packet import LogLine
 from vitalwire.recorder import Counts, Recorder
 from vitalwire.registry import Registry
-from vitalwire.session import Burned, ChainBreak, Dropped, Gap, GapClosed, Quarantined, ReplayState, SecurityEvent
+from vitalwire.session import (
+    Burned,
+    ChainBreak,
+    Disproved,
+    Dropped,
+    Gap,
+    GapClosed,
+    Quarantined,
+    ReplayState,
+    Sealed,
+    SecurityEvent,
+)
 from vitalwire_protocol import spec
 
 from . import output
@@ -82,6 +94,7 @@ def monitor(
             url,
             registry=reader,
             state=state,
+            keys=trusted,
             auto_acknowledge=not store,
             set_time=bool(store),
             settle=2.0,
@@ -154,6 +167,10 @@ def told(event: ClientEvent) -> str:
             return f"the chain breaks at {seq}: {why}"
         case SecurityEvent(_, seq, what):
             return f"SECURITY: {what} at {seq}"
+        case Sealed(_, first, last):
+            return f"sealed: {first} to {last}"
+        case Disproved(_, seq, _):
+            return f"never made by the device, whatever its MAC: {seq}"
         case Quarantined(_, reason, frame):
             return f"set aside: {frame.seq}, {reason.value}"
         case LogLine(level, text):
@@ -197,6 +214,8 @@ class Lines:
             "boot": frame.boot,
             "kind": kind.lower(),
             "bytes": len(frame.raw),
+            "trust": frame.trust.value,
+            "private": frame.opaque,
             "time": None if frame.time != frame.time else frame.time,
             "samples": {name: len(signal) for name, signal in signals.items()},
             "valid": {name: int(signal.valid.sum()) for name, signal in signals.items()},
@@ -205,6 +224,7 @@ class Lines:
         }
         text = " ".join(f"{name}={value:.6g}" for name, value in last.items())
         text += " ".join(f"{each['event']}" for each in events)
+        text += " (private)" * frame.opaque + " (authentic only)" * (frame.trust == Trust.AUTHENTIC)
         self._write(said, f"{frame.name} {frame.boot}/{frame.seq} {kind} {len(frame.raw)} bytes {text}".rstrip())
 
     def _write(self, said: dict[str, object], text: str) -> None:
@@ -291,7 +311,10 @@ class Screen:
         )
         text.append(f"{self._link}, last frame {ages:.0f} s ago  ", style="green" if ages < 10 else "red")
         text.append(f"boot {frame.boot} frame {frame.seq}  {rate:.0f} bytes/s  ", style="default")
-        text.append(f"{counts.frames} verified, ", style="green")
+        authentic = counts.authentic(self._client.session)
+        text.append(f"{counts.frames - authentic} verified, ", style="green")
+        text.append(f"{authentic} authentic only, " if authentic else "", style="yellow")
+        text.append("private, " if frame.opaque else "", style="yellow")
         text.append(lost + refused, style="red" if missing or refused else "default")
         text.append("\n" + "  ".join(f"{name} {value}" for name, value in self._readings.items()), style="default")
         return text

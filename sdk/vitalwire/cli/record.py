@@ -147,6 +147,8 @@ def _summarise(counts: Counts, session: Session, file: Path, last: Path, took: f
     table.add_row("stored", f"{counts.frames} frames, {counts.size} bytes in {took:.1f} s")
     for name, last_seq in counts.last.items():
         table.add_row(name, f"up to frame {last_seq}")
+    if said["authentic"]:
+        table.add_row("authentic", f"{said['authentic']} of them, by a MAC alone: no seal covers them yet")
     for what in ("missing", "burned", "dropped", "duplicates", "breaks"):
         if said[what]:
             table.add_row(what, str(said[what]))

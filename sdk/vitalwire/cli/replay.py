@@ -73,6 +73,8 @@ def replay(
         return
     table = output.plain(f"{file} at speed {speed:g}")
     table.add_row("verified", f"{counts.frames} frames, {counts.size} bytes")
+    if said["authentic"]:
+        table.add_row("authentic", f"{said['authentic']} of them, by a MAC alone")
     for what in ("missing", "burned", "dropped", "duplicates", "breaks"):
         table.add_row(what, str(said[what]))
     for reason, count in counts.refused.items():

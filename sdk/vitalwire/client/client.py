@@ -45,6 +45,8 @@ class Options(TypedDict, total=False):
     settle: float  # seconds the first frames wait at most until their times are good
     reconnect: bool  # open a broken stream again, with growing pauses, instead of raising TransportError
     set_time: bool  # tell the device UTC
+    sealed_only: bool  # give out nothing that only a MAC proves, but whole groups once a signature seals them
+    keys: Registry | None  # has the secrets for MACs and private contents, where `registry` must not have them
     on_event: Callable[[ClientEvent], None] | None  # is told all else: gaps, security events, refused frames, log lines
 
 
@@ -62,6 +64,8 @@ class Client:
         settle: float = 15.0,
         reconnect: bool = True,
         set_time: bool = True,
+        sealed_only: bool = False,
+        keys: Registry | None = None,
         on_event: Callable[[ClientEvent], None] | None = None,
     ) -> None:
         self._transport = transports.from_url(url) if isinstance(url, str) else url
@@ -78,7 +82,7 @@ class Client:
         self._on_event = on_event
         self._auto = auto_acknowledge
         self._reconnect = reconnect and not self._is_replay
-        self.session = Session(registry, state)
+        self.session = Session(registry, state, sealed_only=sealed_only, keys=keys)
         self._controller = Controller(registry.secret, set_time=set_time)
         self._conversation = Conversation(
             self.session,

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from vitalwire.clock import DeviceClock, Pending
 from vitalwire.control import Controller, TimeMeasured
 from vitalwire.errors import InputError
 from vitalwire.frame import readouts
+from vitalwire.messages import Trust
 from vitalwire.registry import Registry
-from vitalwire.session import NeedDescriptor, Outcome, Quarantined, Session, Verified
+from vitalwire.session import Disproved, NeedDescriptor, Outcome, Quarantined, Sealed, Session, Verified
 
 from .frame import VerifiedFrame
 from .line import Line, LineEvent
@@ -112,7 +113,28 @@ class Conversation:
             elif isinstance(outcome, Quarantined) and self._keep is not None:
                 self._keep(outcome)
                 self._session.durable([outcome])
+            elif isinstance(outcome, Sealed | Disproved):
+                self._learn(outcome)
             self._tell(outcome)
+
+    def _learn(self, outcome: Sealed | Disproved) -> None:
+        """Give out what still waits here as what it turned out to be; a disproved frame, not at all."""
+        first, last = (outcome.seq, outcome.seq) if isinstance(outcome, Disproved) else (outcome.first, outcome.last)
+
+        def is_meant(verified: Verified) -> bool:
+            within = verified.device == outcome.device and first <= verified.frame.seq <= last
+            return within and verified.trust == Trust.AUTHENTIC
+
+        if isinstance(outcome, Disproved):
+            self.frames = deque(frame for frame in self.frames if not is_meant(frame.verified))
+            self._held = deque(held for held in self._held if not is_meant(held.verified))
+            return
+        for held in self._held:
+            if is_meant(held.verified):
+                held.verified = replace(held.verified, trust=Trust.SEALED)
+        for place, frame in enumerate(self.frames):
+            if is_meant(frame.verified):
+                self.frames[place] = replace(frame, verified=replace(frame.verified, trust=Trust.SEALED))
 
     # ------------------------------------------------------------ time
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from vitalwire.clock import SampleTimes
-from vitalwire.messages import Descriptor, Event, Frame
+from vitalwire.messages import Descriptor, Event, Frame, Trust
 from vitalwire.session import Verified
 from vitalwire.signals import Signal, Signals, decode
 from vitalwire_protocol.spec import Kind
@@ -15,7 +15,7 @@ from vitalwire_protocol.spec import Kind
 
 @dataclass(frozen=True)
 class VerifiedFrame:
-    """One frame whose maker is proven and whose bytes are exactly what it signed.
+    """One frame that its device signed, sealed, or, where `trust` is `AUTHENTIC`, that only a MAC proves so far.
 
     `name` is what the device is called in the registry, `device` its thumbprint (32 bytes). `time` is the UTC of the
     frame's ticks in seconds since 1970 (NaN if unknown), `uncertainty` of `time` and of all samples' times, in seconds.
@@ -66,6 +66,11 @@ class VerifiedFrame:
     def late(self) -> bool:
         """Whether frames with higher numbers came out before."""
         return self.verified.late
+
+    @property
+    def trust(self) -> Trust:
+        """What proved it when it was given out; `Sealed` and `Disproved` events say what became of an authentic one."""
+        return self.verified.trust
 
     @property
     def opaque(self) -> bool:

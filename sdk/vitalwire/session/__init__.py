@@ -4,6 +4,7 @@ from vitalwire.session.limits import Limits
 from vitalwire.session.outcomes import (
     Burned,
     ChainBreak,
+    Disproved,
     Dropped,
     Duplicate,
     Gap,
@@ -15,6 +16,7 @@ from vitalwire.session.outcomes import (
     Quarantined,
     Reason,
     Refused,
+    Sealed,
     SecurityEvent,
     Verified,
 )
@@ -25,6 +27,7 @@ from vitalwire.session.waiting import May
 __all__ = [
     "Burned",
     "ChainBreak",
+    "Disproved",
     "Dropped",
     "Duplicate",
     "Gap",
@@ -39,6 +42,7 @@ __all__ = [
     "Reason",
     "Refused",
     "ReplayState",
+    "Sealed",
     "SecurityEvent",
     "Session",
     "Verified",

@@ -73,9 +73,9 @@ def link_of(frame: Frame) -> Link:
 
 
 def declarations(frame: Frame) -> tuple[Declaration, ...]:
-    """Return what a frame's events say about numbers before its own; what is incomplete says nothing."""
+    """Return what a frame's events say about numbers before its own; what is incomplete or not signed says nothing."""
     found: list[Declaration] = []
-    for event in frame.events:
+    for event in frame.events if frame.signed else ():
         if event.code in (spec.Event.BOOT, spec.Event.DROPPED):
             details = event.details
             burned = event.code == spec.Event.BOOT
@@ -168,6 +168,16 @@ class Chain:
         if fits:
             self._rise(last)
         return fits
+
+    def replace(self, link: Link) -> None:
+        """Put a frame in the place of one accepted before, which somebody else had made."""
+        if link.seq == self.head:
+            self._rise(link)
+        for hole in self.holes:
+            if hole.first == link.seq + 1:
+                hole.before, hole.before_boot = link.digest, link.boot
+            if hole.last == link.seq - 1:
+                hole.after, hole.after_boot = link.prev, link.boot
 
     def _rise(self, link: Link) -> None:
         self.head, self.boot, _, self.digest = link

@@ -21,6 +21,7 @@ class Known(NamedTuple):
     descriptor: Descriptor
     key: PublicKey
     digest: bytes  # of the whole frame
+    seq: int
 
 
 class Directory:
@@ -30,6 +31,7 @@ class Directory:
         self._registry = registry
         self._max_of_device = max_of_device
         self._known: dict[bytes, Known] = {}
+        self._own: dict[bytes, list[Known]] = {}  # the same by device, in order of arrival
         self._foreign: dict[bytes, bytes] = {}  # thumbprints of devices nobody enrolled
 
     def __len__(self) -> int:
@@ -59,11 +61,17 @@ class Directory:
             verify_sign1(frame.raw, key)
         except SignatureError as error:
             return Refused(Reason.FORGED, error.reason, frame.raw, body.thumbprint)
-        own = [digest for digest, each in self._known.items() if each.descriptor.thumbprint == body.thumbprint]
+        own = self._own.setdefault(body.thumbprint, [])
         if len(own) >= self._max_of_device:
-            del self._known[own[0]]
-        self._known[body.digest] = Known(body, key, frame.digest)
+            del self._known[own.pop(0).descriptor.digest]
+        self._known[body.digest] = Known(body, key, frame.digest, frame.seq)
+        own.append(self._known[body.digest])
         return None
+
+    def policy_at(self, known: Known, seq: int) -> int:
+        """Return the policy of frame `seq` that names this descriptor; 0 if a newer one had been made before it."""
+        newest = max(each.seq for each in self._own[known.descriptor.thumbprint] if each.seq <= max(seq, known.seq))
+        return known.descriptor.policy if newest == known.seq < seq else 0
 
     def restore(self, raw: bytes) -> None:
         """Learn a descriptor that was stored; one that is not accepted any more is left out."""

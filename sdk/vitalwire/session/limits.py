@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vitalwire_protocol.spec import Limit
+
 MIB = 1 << 20
 FUTURE_US = 300_000_000  # a device's UTC may be this much ahead of ours, beyond its own accuracy (SPEC.md section 8)
 
@@ -17,6 +19,7 @@ class Limits:
     pending_bytes: int = 32 * MIB  # of all frames that wait for order
     held_bytes: int = 8 * MIB  # of all frames that wait for a descriptor or for proof
     unstored_frames: int = 8192  # delivered and not yet durable
+    unsealed_frames: int = 4 * Limit.MAX_GROUP  # authentic ones of one device that no seal covers yet
     ask_us: int = 5_000_000  # between two requests for the same descriptor
     future_us: int = FUTURE_US
     descriptors: int = 16  # remembered of one device

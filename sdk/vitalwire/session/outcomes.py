@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-from vitalwire.messages import Descriptor, Frame
+from vitalwire.messages import Descriptor, Frame, Trust
 
 
 class Reason(StrEnum):
@@ -18,7 +18,9 @@ class Reason(StrEnum):
 
     MALFORMED = "malformed"  # its bytes are not of the form
     FOREIGN = "foreign"  # of a device nobody enrolled
-    FORGED = "forged"  # its signature does not verify
+    FORGED = "forged"  # its signature or MAC does not verify
+    DOWNGRADE = "downgrade"  # it has a MAC, and its device announces signatures
+    UNSEALED = "unsealed"  # it has a MAC that this reader has no key for, and no seal covered it in time
     UNBOUND = "unbound"  # of a device that whoever brought it may not speak for
     REVOKED = "revoked"  # of a revoked device, and no accepted frame's chain fixes it
     UNKNOWN_DESCRIPTOR = "unknown-descriptor"  # held until there was no more room, its descriptor never came
@@ -30,7 +32,12 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A frame to believe. `late`: after higher numbers; `by_chain`: of a revoked device, proven by links."""
+    """A frame to believe. `late`: after higher numbers; `by_chain`: of a revoked device, proven by links.
+
+    `trust` says what proves it by now. Of an `AUTHENTIC` one that is only a MAC, which everybody with the device's
+    secret can make: it is never to be shown or passed on as signed; `Sealed` or `Disproved` follow. To a reader without
+    the secret none comes before it is sealed.
+    """
 
     device: bytes
     frame: Frame
@@ -38,6 +45,25 @@ class Verified:
     received_us: int
     late: bool = False
     by_chain: bool = False
+    trust: Trust = Trust.SIGNED
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Frames first to last, delivered as authentic, are covered by a signature now."""
+
+    device: bytes
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Disproved:
+    """A frame delivered as authentic that the device never made (its `digest`, 16 bytes); a proven one replaces it."""
+
+    device: bytes
+    seq: int
+    digest: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +175,13 @@ class SecurityEvent:
 
     device: bytes
     seq: int
-    what: str  # conflict, or why the chain broke
+    what: str  # conflict, disproved, or why the chain broke
 
 
 Outcome: TypeAlias = (
     Verified
+    | Sealed
+    | Disproved
     | Duplicate
     | Held
     | NeedDescriptor

@@ -1,7 +1,7 @@
 """What must outlive a session so that nothing is believed twice and nothing is acknowledged that was not stored.
 
-Per device: the chain over the frames its consumer made durable, the digests of the most recent of them, and its
-descriptors. Bounded, in one SQLite file; a commit is on the disk when `store` returns.
+Per device: the chain over the frames its consumer made durable, the digests of the most recent of them, which of them
+only a MAC proves, and its descriptors. Bounded, in one SQLite file; a commit is on the disk when `store` returns.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import NamedTuple
 from vitalwire import database
 from vitalwire.messages import Frame
 from vitalwire.session.chain import Chain, Hole, State, declarations, link_of
+from vitalwire.session.unsealed import Row, Unsealed, demands
 from vitalwire_protocol import spec
 
 _SCHEMA = """
@@ -31,6 +32,12 @@ _SCHEMA = """
     CREATE TABLE descriptors (digest BLOB PRIMARY KEY, device BLOB NOT NULL, seq INTEGER NOT NULL, raw BLOB NOT NULL)
         WITHOUT ROWID;
 """
+_UNSEALED = """
+    CREATE TABLE IF NOT EXISTS unsealed (
+        device BLOB NOT NULL, seq INTEGER NOT NULL, digest BLOB NOT NULL, prev BLOB NOT NULL, wanted BLOB NOT NULL,
+        PRIMARY KEY (device, seq)
+    ) WITHOUT ROWID
+"""
 _VERSION = 1
 
 
@@ -47,6 +54,7 @@ class Stored(NamedTuple):
     device: bytes
     frame: Frame
     aside: bool
+    proven: bool = True  # by a signature, its own or a seal's; else it is authentic only
 
 
 class ReplayState:
@@ -58,6 +66,7 @@ class ReplayState:
 
     def __init__(self, path: Path | str | None = None, *, window: int = 16384, descriptors: int = 16) -> None:
         self._database = database.connect(path, _SCHEMA, b"VWrs", _VERSION)
+        self._database.execute(_UNSEALED)  # files of before there were seals have no such table
         self._window = window
         self._max_descriptors = descriptors
         self._chains: dict[bytes, Chain] = {}
@@ -66,6 +75,9 @@ class ReplayState:
             chain.head, chain.boot, chain.digest = head, boot, digest
         for device, first, last, state, *rest in self._database.execute("SELECT * FROM holes ORDER BY device, first"):
             self._chains[device].holes.append(Hole(first, last, State(state), *rest))
+        self._unsealed: dict[bytes, Unsealed] = {}
+        for device, seq, *row in self._database.execute("SELECT * FROM unsealed"):
+            self._unsealed.setdefault(device, Unsealed()).rows[seq] = Row(*row)
 
     def close(self) -> None:
         """Close the file."""
@@ -75,6 +87,11 @@ class ReplayState:
         """Return a copy of the chain over a device's durable frames."""
         found = self._chains.get(device)
         return found.copy() if found else Chain(device)
+
+    def unsealed(self, device: bytes) -> Unsealed:
+        """Return a copy of what only MACs prove of a device's durable frames."""
+        found = self._unsealed.get(device)
+        return found.copy() if found else Unsealed()
 
     def seen(self, device: bytes, seq: int) -> Seen | None:
         """Return what is remembered of a durable frame, or None if it is unknown or too long ago."""
@@ -92,16 +109,25 @@ class ReplayState:
         """Remember frames that are durable now; when this returns, they may be acknowledged."""
         changed: dict[bytes, bool] = {}  # device: whether its holes changed
         chains: dict[bytes, Chain] = {}
+        unsealed: dict[bytes, Unsealed] = {}
         with database.transaction(self._database):
-            for device, frame, aside in frames:
+            for device, frame, aside, proven in frames:
                 link = link_of(frame)
                 if device not in chains:
-                    chains[device] = self.chain(device)
-                chain = chains[device]
+                    chains[device], unsealed[device] = self.chain(device), self.unsealed(device)
+                chain, only_maced = chains[device], unsealed[device]
                 if chain.is_open(frame.seq):
                     plain = frame.seq == chain.head + 1 and not frame.events
                     chain.add(link, declarations(frame))
                     changed[device] = changed.get(device, False) or not plain
+                elif proven and frame.seq in only_maced:
+                    del only_maced.rows[frame.seq]
+                    chain.replace(link)
+                    changed[device] = True
+                if proven:
+                    only_maced.cover(demands(frame))
+                elif frame.seq not in only_maced:
+                    only_maced.add(link)
                 self._database.execute(
                     "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", (device, frame.seq, link.digest, aside)
                 )
@@ -109,7 +135,10 @@ class ReplayState:
                     self._remember_descriptor(device, frame)
             for device, holes_changed in changed.items():
                 self._save(chains[device], holes_changed)
+            for device, rows in unsealed.items():
+                self._save_unsealed(device, rows)
         self._chains |= chains
+        self._unsealed |= unsealed
 
     def _save(self, chain: Chain, holes_changed: bool) -> None:
         self._database.execute(
@@ -123,6 +152,17 @@ class ReplayState:
             )
         self._database.execute(
             "DELETE FROM seen WHERE device = ? AND seq <= ?", (chain.device, chain.head - self._window)
+        )
+
+    def _save_unsealed(self, device: bytes, unsealed: Unsealed) -> None:
+        before = self._unsealed[device].rows if device in self._unsealed else {}
+        self._database.executemany(
+            "DELETE FROM unsealed WHERE device = ? AND seq = ?",
+            ((device, seq) for seq in before.keys() - unsealed.rows.keys()),
+        )
+        self._database.executemany(
+            "INSERT OR REPLACE INTO unsealed VALUES (?, ?, ?, ?, ?)",
+            ((device, seq, *row) for seq, row in unsealed.rows.items() if before.get(seq) != row),
         )
 
     def _remember_descriptor(self, device: bytes, frame: Frame) -> None:

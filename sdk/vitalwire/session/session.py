@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vitalwire.crypto import verify_sign1
-from vitalwire.errors import InputError, SignatureError
+from vitalwire.errors import InputError
 from vitalwire.frame import parse
-from vitalwire.messages import Descriptor, Frame
+from vitalwire.messages import Descriptor, Frame, Trust
+from vitalwire.ranges import Ranges
 from vitalwire.registry import Device, Registry
+from vitalwire.session.aside import Aside
 from vitalwire.session.chain import State, link_of
 from vitalwire.session.directory import Directory, Known
-from vitalwire.session.keys import Keys
 from vitalwire.session.limits import Limits
 from vitalwire.session.outcomes import (
     Duplicate,
@@ -28,6 +28,7 @@ from vitalwire.session.outcomes import (
     SecurityEvent,
     Verified,
 )
+from vitalwire.session.proof import Prover
 from vitalwire.session.replay_state import ReplayState, Stored
 from vitalwire.session.track import Entry, Track, entry_of
 from vitalwire.session.waiting import Kept, May, Waiting
@@ -37,20 +38,29 @@ from vitalwire_protocol import spec
 class Session:
     """Verifies, orders and counts the frames of enrolled devices.
 
-    `state` outlives the session; without one, nothing does. Times are UTC in microseconds since 1970 and are given by
-    the caller, so a replayed capture gives the same outcomes each time.
+    `state` outlives the session; without one, nothing does. `sealed_only` lets no frame out that only a MAC proves, as
+    if the registry held no secrets; `keys` is where these are, if not in the registry. Times are UTC in microseconds
+    since 1970 and are given by the caller, so a replayed capture gives the same outcomes each time.
     """
 
-    def __init__(self, registry: Registry, state: ReplayState | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        state: ReplayState | None = None,
+        limits: Limits | None = None,
+        *,
+        sealed_only: bool = False,
+        keys: Registry | None = None,
+    ) -> None:
         self._registry = registry
-        self._keys = Keys(registry)
         self._limits = limits or Limits()
         self._state = state or ReplayState(descriptors=self._limits.descriptors)
         self._tracks: dict[bytes, Track] = {}
         self._ordering: set[bytes] = set()  # devices with frames that wait for order
         self._directory = Directory(registry, self._limits.descriptors)
+        self._prover = Prover(keys or registry, self._directory, sealed_only=sealed_only)
         self._held: Waiting[bytes] = Waiting(self._limits.held_bytes // 2)  # by descriptor
-        self._unproven: Waiting[tuple[bytes, int, bytes]] = Waiting(self._limits.held_bytes // 2)  # device, seq, digest
+        self._aside = Aside(self._limits.held_bytes // 2)
         self._asked: dict[bytes, int] = {}
         self._now_us = 0
         for raw in self._state.descriptors():
@@ -88,7 +98,7 @@ class Session:
         for device in list(self._ordering):
             out += self._drain(self._tracks[device], self._now_us, force=True)
         out += [Refused(Reason.UNKNOWN_DESCRIPTOR, "", kept.frame.raw) for kept in self._held.take_all()]
-        out += [Refused(Reason.REVOKED, "", kept.frame.raw) for kept in self._unproven.take_all()]
+        out += self._aside.give_up()
         self._asked.clear()
         return out
 
@@ -108,9 +118,10 @@ class Session:
         """
         kept = [outcome for outcome in outcomes if isinstance(outcome, Verified | Quarantined)]
         self._state.store(
-            Stored(outcome.device, outcome.frame, isinstance(outcome, Quarantined))
+            Stored(outcome.device, outcome.frame, isinstance(outcome, Quarantined), proven)
             for outcome in kept
             if isinstance(outcome, Verified) or outcome.reason == Reason.FUTURE
+            if (proven := self._track(outcome.device).is_proven(outcome.frame)) is not None
         )
         for outcome in kept:
             self._track(outcome.device).stored(link_of(outcome.frame))
@@ -133,6 +144,13 @@ class Session:
         """Return the highest number delivered and the first 16 bytes of its frame's digest; 0 if there is none."""
         chain = self._track(device).chain
         return chain.head, chain.digest
+
+    def authentic(self, device: bytes) -> tuple[tuple[int, int], ...]:
+        """Return the ranges of numbers whose frames only a MAC proves so far."""
+        ranges = Ranges()
+        for seq in self._track(device).unsealed.rows:
+            ranges.add(seq, seq)
+        return tuple(ranges)
 
     def descriptor(self, digest: bytes) -> Descriptor | None:
         """Return the descriptor frames call by this digest (8 bytes), if its signature verified."""
@@ -183,40 +201,41 @@ class Session:
         return out
 
     def _admit(self, frame: Frame, known: Known, device: Device, received_us: int) -> list[Outcome]:
-        """Judge a frame of an enrolled device: signature, number, revocation, time."""
+        """Judge a frame of an enrolled device: proof, number, revocation, time."""
         track = self._track(device.thumbprint)
         link = link_of(frame)
         is_open = track.chain.is_open(frame.seq)
         seen = track.recent(frame.seq)
         if seen is None and not is_open:
             seen = self._state.seen(device.thumbprint, frame.seq)
-        if seen is None or seen.digest != link.digest:  # the same bytes were verified when they came first
-            try:
-                verify_sign1(frame.raw, known.key)
-            except SignatureError as error:
-                return [Refused(Reason.FORGED, error.reason, frame.raw, device.thumbprint)]
         future = self._is_future(frame, received_us)
-        if seen is not None:
-            if seen.digest != link.digest:
-                return self._quarantine(track, Reason.CONFLICT, frame, received_us)
+        if seen is not None and seen.digest == link.digest:  # these bytes were proven when they came first
             if seen.aside and not future and frame.seq not in track.pending:
-                return track.deliver_again(entry_of(frame, known.descriptor, received_us))
+                return track.deliver_again(self._entry(frame, known, received_us, track.trust(frame), future=False))
             return [self._duplicate(track, frame)]
+        trust = self._prover.judge(frame, known, linked=track.unsealed.proves(track.chain, link))
+        if isinstance(trust, Refused):
+            return [trust]
+        if trust is None:
+            if seen is not None or not is_open:
+                return [Refused(Reason.UNSEALED, "", frame.raw, device.thumbprint)]
+            return self._aside.keep(device.thumbprint, frame, received_us)
+        entry = self._entry(frame, known, received_us, trust, future=future)
+        if seen is not None:
+            if trust == Trust.AUTHENTIC or not track.gives_way(frame.seq):
+                return track.conflict(entry)
+            return self._seal(track, entry) + self._ordered(track, track.replace(entry), received_us)
         if not is_open:
-            return self._quarantine(track, Reason.OLD, frame, received_us)
-        if track.is_full:
+            return [Quarantined(track.device, Reason.OLD, frame, received_us)]
+        if track.is_full or (trust == Trust.AUTHENTIC and len(track.unsealed) >= self._limits.unsealed_frames):
             return [Refused(Reason.BUSY, "", frame.raw, device.thumbprint)]
-        frame = self._keys.opened(frame, device.thumbprint)
-        entry = entry_of(frame, known.descriptor, received_us, future)
         if device.revoked_us is not None:
             return self._admit_revoked(track, entry)
-        return self._offer(track, entry)
+        return self._seal(track, entry) + self._offer(track, entry)
 
-    def _quarantine(self, track: Track, reason: Reason, frame: Frame, received_us: int) -> list[Outcome]:
-        out: list[Outcome] = [Quarantined(track.device, reason, frame, received_us)]
-        if reason == Reason.CONFLICT:
-            out.append(SecurityEvent(track.device, frame.seq, reason))
-        return out
+    def _entry(self, frame: Frame, known: Known, received_us: int, trust: Trust, *, future: bool) -> Entry:
+        frame = self._prover.opened(frame, known.descriptor.thumbprint)
+        return entry_of(frame, known.descriptor, received_us, trust, aside=future)
 
     def _duplicate(self, track: Track, frame: Frame) -> Duplicate:
         durable = track.recent(frame.seq) is None
@@ -229,52 +248,65 @@ class Session:
             return False
         return frame.utc_us > received_us + (1 << frame.utc_accuracy) + self._limits.future_us
 
+    # ------------------------------------------------------------ proof by links
+
+    def _seal(self, track: Track, seal: Entry) -> list[Outcome]:
+        """Let out the frames kept aside that a signed one's links prove, before that one."""
+        out: list[Outcome] = []
+        for kept in self._aside.group(track.device, seal.frame) if seal.frame.signed else ():
+            if track.chain.is_open(kept.frame.seq) and track.recent(kept.frame.seq) is None:
+                entry = self._linked(kept)
+                out += self._offer(track, entry) if entry else []
+        return out
+
     def _admit_revoked(self, track: Track, entry: Entry) -> list[Outcome]:
         """Accept a frame of a revoked device if the chain of accepted ones fixes it, now or once more is there."""
         link = entry.link
-        if track.chain.fixes(link):
+        if track.unsealed.proves(track.chain, link):
             return track.deliver(entry, by_chain=True) + self._prove(track)
         if link.seq > track.chain.head:
             return [Refused(Reason.REVOKED, "", entry.frame.raw, track.device)]
-        gone = self._unproven.add((track.device, link.seq, link.digest), entry.frame, entry.received_us)
-        out: list[Outcome] = [Held(entry.frame, track.device)]
-        return out + [Refused(Reason.REVOKED, "", kept.frame.raw, track.device) for kept in gone]
+        return self._aside.keep(track.device, entry.frame, entry.received_us)
 
     def _prove(self, track: Track) -> list[Outcome]:
         """Accept the frames kept aside that the chain fixes now, each of which may fix the next."""
         out: list[Outcome] = []
-        while found := [
-            kept
-            for hole in track.chain.holes
-            if (need := (track.device, hole.last, hole.after)) in self._unproven
-            for kept in self._unproven.take(need)
-        ]:
-            for frame, received_us, _ in found:
-                known = self._directory.get(frame.descriptor or frame.digest[: spec.DIGEST_SIZE])
-                if known is not None and track.chain.fixes(link_of(frame)):
-                    entry = entry_of(frame, known.descriptor, received_us, self._is_future(frame, received_us))
-                    out += track.deliver(entry, by_chain=True)
+        while found := self._aside.proven(track):
+            for kept in found:
+                entry = self._linked(kept)
+                if entry is not None and track.unsealed.proves(track.chain, entry.link):
+                    device = self._registry.get(track.device)
+                    out += track.deliver(entry, by_chain=device is None or device.revoked_us is not None)
         return out
+
+    def _linked(self, kept: Kept) -> Entry | None:
+        """Return a frame that links prove, ready to go out; None if its descriptor was forgotten."""
+        frame, received_us, _ = kept
+        known = self._directory.get(frame.descriptor or frame.digest[: spec.DIGEST_SIZE])
+        if known is None:
+            return None
+        trust = Trust.SIGNED if frame.signed else Trust.SEALED
+        return self._entry(frame, known, received_us, trust, future=self._is_future(frame, received_us))
 
     # ------------------------------------------------------------ order
 
     def _offer(self, track: Track, entry: Entry) -> list[Outcome]:
-        out = track.offer(entry)
-        if self._unproven:
-            out += self._prove(track)
+        return self._ordered(track, track.offer(entry), entry.received_us)
+
+    def _ordered(self, track: Track, out: list[Outcome], received_us: int) -> list[Outcome]:
+        out += self._prove(track)
         if track.pending:
             self._ordering.add(track.device)
             waiting = [self._tracks[device] for device in self._ordering]
             while sum(each.pending_bytes for each in waiting) > self._limits.pending_bytes:
-                out += self._drain(max(waiting, key=lambda each: each.pending_bytes), entry.received_us, force=True)
+                out += self._drain(max(waiting, key=lambda each: each.pending_bytes), received_us, force=True)
         else:
             self._ordering.discard(track.device)
         return out
 
     def _drain(self, track: Track, now_us: int, *, force: bool = False) -> list[Outcome]:
         out = list(track.drain(now_us, force=force))
-        if self._unproven:
-            out += self._prove(track)
+        out += self._prove(track)
         if not track.pending:
             self._ordering.discard(track.device)
         return out
@@ -282,7 +314,8 @@ class Session:
     def _track(self, device: bytes) -> Track:
         track = self._tracks.get(device)
         if track is None:
-            track = self._tracks[device] = Track(self._state.chain(device), self._limits)
+            state = self._state
+            track = self._tracks[device] = Track(state.chain(device), state.unsealed(device), self._limits)
         return track
 
     def _set_clock(self, now_us: int) -> None:

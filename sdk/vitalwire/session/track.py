@@ -1,6 +1,6 @@
 """One device's frames after trust was decided: into order, into the chain, each once, out to the consumer.
 
-Frames come here with a good signature and go out as `Verified` or `Quarantined`. Time is only what the caller says.
+Frames come here proven or authentic and go out as `Verified` or `Quarantined`. Time is only what the caller says.
 """
 
 from __future__ import annotations
@@ -8,41 +8,56 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from vitalwire.messages import Descriptor, Frame
+from vitalwire.messages import Descriptor, Frame, Trust
 from vitalwire.ranges import Ranges
 from vitalwire.session.chain import Chain, Declaration, Finding, Link, declarations, link_of
 from vitalwire.session.limits import Limits
-from vitalwire.session.outcomes import ChainBreak, GapClosed, Outcome, Quarantined, Reason, SecurityEvent, Verified
+from vitalwire.session.outcomes import (
+    ChainBreak,
+    Disproved,
+    GapClosed,
+    Outcome,
+    Quarantined,
+    Reason,
+    Sealed,
+    SecurityEvent,
+    Verified,
+)
 from vitalwire.session.replay_state import Seen
+from vitalwire.session.unsealed import Unsealed, demands
 from vitalwire_protocol.spec import Kind
 
 
 @dataclass(slots=True)
 class Entry:
-    """A frame with a good signature on its way out; `aside`: it goes into quarantine, its UTC is in the future."""
+    """A frame to believe on its way out; `aside`: it goes into quarantine, its UTC is in the future."""
 
     frame: Frame
     descriptor: Descriptor
     received_us: int
     aside: bool
+    trust: Trust
     link: Link
     declared: tuple[Declaration, ...]
     since_us: int  # waiting for order
 
 
-def entry_of(frame: Frame, descriptor: Descriptor, received_us: int, aside: bool = False) -> Entry:
+def entry_of(
+    frame: Frame, descriptor: Descriptor, received_us: int, trust: Trust = Trust.SIGNED, *, aside: bool = False
+) -> Entry:
     """Return an entry that begins to wait now."""
-    return Entry(frame, descriptor, received_us, aside, link_of(frame), declarations(frame), received_us)
+    return Entry(frame, descriptor, received_us, aside, trust, link_of(frame), declarations(frame), received_us)
 
 
 class Track:
     """The frames of one device between the link and the consumer."""
 
-    __slots__ = ("acks", "chain", "device", "limits", "pending", "pending_bytes", "unstored")
+    __slots__ = ("acks", "chain", "device", "limits", "pending", "pending_bytes", "unsealed", "unstored")
 
-    def __init__(self, chain: Chain, limits: Limits) -> None:
+    def __init__(self, chain: Chain, unsealed: Unsealed, limits: Limits) -> None:
         self.device = chain.device
         self.chain = chain
+        self.unsealed = unsealed
         self.limits = limits
         self.pending: dict[int, Entry] = {}  # by number, in order of arrival
         self.pending_bytes = 0
@@ -73,22 +88,79 @@ class Track:
     def deliver(self, entry: Entry, *, by_chain: bool = False) -> list[Outcome]:
         """Let a frame out now, wherever it stands in the order."""
         link = entry.link
+        if entry.trust == Trust.AUTHENTIC and self.unsealed.contradicts(self.chain, link):
+            return self.conflict(entry)
+        if entry.trust == Trust.AUTHENTIC and self.unsealed.proves(self.chain, link):
+            entry.trust = Trust.SEALED
         late = link.seq <= self.chain.head
         known = [word for other in self.pending.values() for word in other.declared] if self.pending else ()
         found = self.chain.add(link, entry.declared, known)
         out = list(explain(finding for finding in found if not isinstance(finding, GapClosed)))
-        self.unstored[link.seq] = Seen(link.digest, entry.aside)
-        if entry.aside:
-            out.append(Quarantined(self.device, Reason.FUTURE, entry.frame, entry.received_us))
-        else:
-            out.append(Verified(self.device, entry.frame, entry.descriptor, entry.received_us, late, by_chain))
+        out += self._out(entry, late, by_chain)
         out += [finding for finding in found if isinstance(finding, GapClosed)]
         return out
+
+    def _out(self, entry: Entry, late: bool, by_chain: bool = False) -> Iterator[Outcome]:
+        link = entry.link
+        self.unstored[link.seq] = Seen(link.digest, entry.aside)
+        if entry.aside:
+            yield Quarantined(self.device, Reason.FUTURE, entry.frame, entry.received_us)
+        else:
+            yield Verified(
+                self.device, entry.frame, entry.descriptor, entry.received_us, late, by_chain, entry.trust
+            )  # fmt: skip
+        if entry.trust == Trust.AUTHENTIC:
+            self.unsealed.add(link)
+            return
+        sealed = Ranges()
+        for seq in self.unsealed.cover(demands(entry.frame)):
+            sealed.add(seq, seq)
+        for first, last in sealed:
+            yield Sealed(self.device, first, last)
+
+    def replace(self, entry: Entry) -> list[Outcome]:
+        """Let a proven frame out in the place of an authentic one that has its number."""
+        seq = entry.link.seq
+        waiting = self.pending.get(seq)
+        if waiting is not None:
+            self._take(seq)
+            return self.conflict(waiting) + self.offer(entry)
+        old = self.unsealed.rows.pop(seq)
+        self.chain.replace(entry.link)
+        out: list[Outcome] = [Disproved(self.device, seq, old.digest), SecurityEvent(self.device, seq, "disproved")]
+        return out + list(self._out(entry, late=True))
+
+    def conflict(self, entry: Entry) -> list[Outcome]:
+        """Set a frame aside that contradicts another."""
+        return [
+            Quarantined(self.device, Reason.CONFLICT, entry.frame, entry.received_us),
+            SecurityEvent(self.device, entry.link.seq, Reason.CONFLICT),
+        ]
+
+    def is_proven(self, frame: Frame) -> bool | None:
+        """Return whether a frame delivered is more than authentic by now; None: another one took its place."""
+        if frame.signed:
+            return True
+        seen = self.unstored.get(frame.seq)
+        if seen is None or seen.digest != link_of(frame).digest:
+            return None
+        return frame.seq not in self.unsealed
+
+    def trust(self, frame: Frame) -> Trust:
+        """Return what proves a frame that is accepted already."""
+        if frame.signed:
+            return Trust.SIGNED
+        return Trust.AUTHENTIC if frame.seq in self.unsealed else Trust.SEALED
+
+    def gives_way(self, seq: int) -> bool:
+        """Return whether the frame of this number is authentic only."""
+        entry = self.pending.get(seq)
+        return entry.trust == Trust.AUTHENTIC if entry else seq in self.unsealed
 
     def deliver_again(self, entry: Entry) -> list[Outcome]:
         """Let out a frame that was quarantined for its time and is in time now; its place in the chain stays."""
         self.unstored[entry.link.seq] = Seen(entry.link.digest, aside=False)
-        return [Verified(self.device, entry.frame, entry.descriptor, entry.received_us, late=True)]
+        return [Verified(self.device, entry.frame, entry.descriptor, entry.received_us, late=True, trust=entry.trust)]
 
     # ------------------------------------------------------------ order
 

@@ -1,6 +1,8 @@
 """Where verified frames wait, durably, until every sink has them."""
 
-from .entry import Entry, Trust
+from vitalwire.messages import Trust
+
+from .entry import Entry
 from .spool import Bound, Full, Lost, Spool, State
 from .store import DeadLetter, Store
 

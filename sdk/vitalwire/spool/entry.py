@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from vitalwire.messages import Trust
 from vitalwire_protocol.spec import Kind
-
-
-class Trust(StrEnum):
-    """What proves a frame: its own signature, a seal's over the chain, or so far only a MAC."""
-
-    SIGNED = "signed"
-    SEALED = "sealed"
-    AUTHENTIC = "authentic"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 from vitalwire import database
 from vitalwire.errors import UsageError
+from vitalwire.messages import Trust
 from vitalwire_protocol.spec import Kind
 
-from .entry import Entry, Trust
+from .entry import Entry
 
 Opened = Callable[[Path | str], sqlite3.Connection]
 
