@@ -33,7 +33,9 @@ from wire import (
     EVENTKEY_UTC_ACCURACY,
 )
 
-_TURN = const(40)  # about what one turn costs besides its slice, in loop iterations
+_TURN = const(18)  # about what one turn costs besides its slices, in loop iterations
+_SLICE = const(12)  # and a slice besides what it says
+_SENSE = const(20)  # and a look at all sensors besides what is read
 _LOOK = const(1_000_000)  # us after which the sensors are looked at in any case
 _SERVE = const(15_000)  # us; a serial port at 115200 baud fills its 256 bytes in 22 ms
 _COLLECT = const(8192)  # bytes of free heap below which garbage is collected before a frame is begun
@@ -76,6 +78,7 @@ class App:
         if now >= self.due or hal.edge():
             self.sense(now, False)
         worked = self._work(now)
+        now = hal.ticks()
         if not worked or now >= self.serve:
             if self._slice(self.link.step(hal.wall())):
                 worked = True
@@ -90,6 +93,7 @@ class App:
             hal.idle(min(self.recorder.due, self.due))
 
     def sense(self, now, early):
+        self.hal.spend("bytecode", _SENSE)
         due = now + _LOOK
         for stream in self.streams:
             at = stream.due
@@ -106,7 +110,7 @@ class App:
         self.due = due
 
     def _work(self, now):
-        # one slice of the frame in the making; whether there was one
+        # slices of the frame in the making, as long as nothing else is due; whether there were any
         if self.job is None:
             self.job = self.recorder.next(now)
             if self.job is None:
@@ -116,8 +120,15 @@ class App:
             if free < _COLLECT:
                 gc.collect()
                 self.hal.spend("gc", 1)
+        hal = self.hal
+        job = self.job
+        until = min(self.due, self.serve)
         try:
-            self._slice(next(self.job))
+            while True:
+                self._slice(next(job))
+                hal.spend("bytecode", _SLICE)
+                if hal.ticks() >= until or hal.edge():
+                    return True
         except StopIteration:
             self.job = None
             self.due = 0  # a sensor may have waited for its ring to be emptied

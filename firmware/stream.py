@@ -77,7 +77,7 @@ class Stream:
                         self._overrun(now)
                     if sensor.lead_off != self._lead_off:
                         self._lead(sensor.lead_off, now)
-                    due = sensor.due(now)
+                    due = sensor.next
                 self.due = due
             elif self.off or self.ring.head != self.ring.tail:
                 return _NEVER  # until switch() or consume()

@@ -25,6 +25,7 @@ _now = 0
 _entered = -1
 _watchdog = None
 _lines = []
+_fell = False  # whether any line may have
 _poll = select.poll()
 _poll.register(sys.stdin, select.POLLIN)
 
@@ -94,9 +95,10 @@ class irq:
         _lines.append(self)
 
     def _edge(self, _):
+        global _fell
         if not self.fell:
             self.first[0] = time.ticks_us()
-            self.fell = True
+            self.fell = _fell = True
 
     def seen(self):
         return self.fell
@@ -122,10 +124,13 @@ class adc:
 
 
 def edge():
-    for line in _lines:
-        if line.fell:
-            return True
-    return False
+    global _fell
+    if _fell:
+        _fell = False  # before the look, so that an edge in its midst is not forgotten
+        for line in _lines:
+            if line.fell:
+                _fell = True
+    return _fell
 
 
 def idle(until):

@@ -7,7 +7,7 @@
 #   start(now)  probe and configure, one step a call: ticks at which to call again, or 0 when it samples.
 #               OSError: nothing answers; SensorError(fault): a wrong or dead chip. The next call starts afresh.
 #   due(now)    ticks at which to read: in the past once the chip's interrupt came, and before half its FIFO is full
-#   read(ring, now)  one burst from the FIFO into the ring; returns the samples added, allocates nothing.
+#   read(ring, now)  after due(now): one burst from the FIFO into the ring; returns the samples added, allocates none.
 #               SensorError(fault): flush the ring, clear it and start() again, soon at first, later less often.
 #   lost, estimated  samples lost since the caller last cleared them; whether their number is the clock's guess
 #   lead_off    whether the electrodes were off at the last readout
@@ -55,7 +55,6 @@ class Sensor:
         return self.next
 
     def read(self, ring, now):
-        self.due(now)
         try:
             n = self.burst(ring, now)
         except OSError:

@@ -334,7 +334,7 @@ BAD_BOARDS = [
     ("divider = [2, 1]", "divider = [2]", "two integers"),
     ("full = 4200", "full = 100", "full must be"),
     ("[cpu.esp32]", "[cpu.z80]", "unknown 'z80'"),
-    ("gc = 8_000_000", "naps = 1", "unknown key 'naps'"),
+    ("gc = 14_000_000", "naps = 1", "unknown key 'naps'"),
     ("name =", "name", "line|Expected"),
 ]  # fmt: skip
 

@@ -236,7 +236,7 @@ def test_every_sample_is_the_recordings(variant: str, read: Callable[..., Readin
             exact_times(reading, sensor)
             assert 0 < reading.hardware.chips[PARTS[sensor]].deepest <= max(HALF[PARTS[sensor]], 0)
     for ticks, index in reading.stamps[TEMPERATURE]:
-        assert abs(ticks - reading.hardware.played["max30205"].times[index]) < 1000
+        assert abs(ticks - reading.hardware.played["max30205"].times[index]) < 2000  # a few transfers
 
 
 @pytest.mark.parametrize("busy", [850, 1000])

@@ -46,7 +46,12 @@ def _sign(result: dict[str, Any]) -> list[Row]:
 
 
 def _device(result: dict[str, Any]) -> list[Row]:
-    return [("share of a stock ESP32's time, everything together", "15 %", f"{100 * result['share']:.1f} %")]
+    parts = ", ".join(f"{name} {100 * part:.1f}" for name, part in result["parts"].items() if name != "link")
+    return [
+        ("share of a stock ESP32's time, without the link", "15 %", f"{100 * result['share']:.1f} %"),
+        ("of it, in per cent", "-", parts),
+        ("the link to a reader besides", "-", f"{100 * result['parts']['link']:.1f} %"),
+    ]
 
 
 def _memory(result: dict[str, Any]) -> list[Row]:

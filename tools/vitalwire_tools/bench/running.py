@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from vitalwire import crypto
 from vitalwire.client import Client
@@ -19,14 +20,17 @@ SPEED = 20.0
 PATIENCE = 3  # times the time it should take
 
 
-def last_status(heap: int, seconds: int) -> Mapping[int, int] | None:
-    """Return the counters of the first status after `seconds` with `cpu="esp32"`; None if there is none."""
+def last_status(heap: int, seconds: int, **options: Any) -> Mapping[int, int] | None:
+    """Return the counters of the first status after `seconds` with `cpu="esp32"`; None if there is none.
+
+    `options` are further ones of the board.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         identity = create(folder, settings={"status_s": max(seconds // 2, 1)})
         with (
             Registry() as registry,
-            VirtualBoard(Options(folder, speed=SPEED, cpu="esp32", heap=heap)) as board,
+            VirtualBoard(Options(folder, speed=SPEED, cpu="esp32", heap=heap, **options)) as board,
         ):
             registry.enrol(crypto.thumbprint(identity.public_key), "virtual", secret=identity.secret)
             with Client(
