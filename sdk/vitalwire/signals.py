@@ -23,7 +23,7 @@ PASS_BLOCKS = 2048
 _PASS_SAMPLES = 1 << 19
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that doubles what a signal costs beside its samples, and there are many
 class Signal:
     """What one channel delivered in one frame, oldest first; arrays have the shape (n,).
 
@@ -140,8 +140,7 @@ def _finish(chunk: Sequence[_Work]) -> Iterator[Signals | InputError]:
         signals: Signals = {}
         marks = frame.marks
         for stream, _, ticks, _ in found:
-            for channel in descriptor.streams[stream]:
-                samples = next(decoded)
+            for channel, samples in zip(descriptor.streams[stream], decoded, strict=False):  # as many as it has
                 if isinstance(samples, BlockError):
                     error = error or samples
                     continue
@@ -160,13 +159,15 @@ def _scalars(frame: Frame, descriptor: Descriptor) -> Signals:
     found: dict[int, tuple[list[int], list[int]]] = {}
     for scalar in frame.scalars:
         number, counts = scalar.channel, scalar.counts
-        if number >= len(channels) or channels[number].rate is not None:
-            raise FrameError(f"channel {number} is no scalar", reason="channels")
+        own = found.get(number)
+        if own is None:
+            if number >= len(channels) or channels[number].rate is not None:
+                raise FrameError(f"channel {number} is no scalar", reason="channels")
+            own = found[number] = [], []
         if not -1 << channels[number].bits - 1 <= counts < 1 << channels[number].bits - 1:
             raise FrameError(f"a reading of channel {number} does not fit its bits", reason="range")
-        at, readings = found.setdefault(number, ([], []))
-        at.append(scalar.ticks)
-        readings.append(counts)
+        own[0].append(scalar.ticks)
+        own[1].append(counts)
     return {
         channels[number].name: Signal(
             channels[number], np.array(readings, np.int32), max(at), (), np.array(at, np.int64)

@@ -19,11 +19,16 @@ from .batch import Batch, Int, Samples
 WEIGHTS: NDArray[np.int32] = np.array(spec.LIFT_KERNELS, np.int32)
 TAPS = WEIGHTS.shape[1]
 HALF = 1 << spec.LIFT_SCALE - 1
+# What is still asked for; every column costs time wherever blocks are put into another order.
+COLUMNS = ("index", "count", "order", "levels", "kernels", "offsets", "width", "shift", "sum", "first")
 SPREAD = 0.25  # blocks whose counts differ by no more than this are rebuilt together, the shorter ones padded
 
 
 def rebuild(batch: Batch, residuals: Samples) -> None:
     """Put the samples of all blocks into `batch.out`, or the error of those beyond their range."""
+    if not len(batch):
+        return
+    batch.columns = {name: batch[name] for name in COLUMNS}
     for part in _classes(batch):
         x = _interpolate(part, residuals)
         _unsum(part, x)
@@ -34,8 +39,9 @@ def rebuild(batch: Batch, residuals: Samples) -> None:
         bad = (x.max(axis=1) >= limit) | (x.min(axis=1) < -limit)
         if part["shift"].any():
             x <<= part["shift"][:, None].astype(np.int32)
+        widest = x.shape[1]
         for index, samples, n in zip(part["index"].tolist(), x, count.tolist(), strict=True):
-            batch.out[index] = samples[:n]
+            batch.out[index] = samples if n == widest else samples[:n]
         part.refuse(bad, "block-range", "a sample that does not fit its channel")
 
 

@@ -55,7 +55,12 @@ def _cut(data: bytes, ticks: int, descriptor: Descriptor) -> list[Cut]:
                 raise BlockError("a readout's ticks out of bounds", reason="range")
         blocks: list[tuple[int, bytes]] = []
         for _ in channels:
-            head, pos = varint(data, pos)
+            head = data[pos]
+            if head < 0x80 or not 0 < data[pos + 1] < 0x80:
+                head, pos = varint(data, pos)
+            else:  # two bytes, as most have
+                head += data[pos + 1] - 1 << 7
+                pos += 2
             stop = pos + (head >> _CODING_BITS)
             if stop > size:
                 raise IndexError

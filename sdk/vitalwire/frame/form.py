@@ -15,7 +15,7 @@ from vitalwire.encryption import ciphertext_of
 from vitalwire.errors import FrameError
 from vitalwire.frame.descriptor import read_descriptor
 from vitalwire.frame.fields import array, integer, mapping, octets
-from vitalwire.frame.scan import scan
+from vitalwire.frame.scan import scan, scan_scalars
 from vitalwire.messages import Descriptor, Event, Frame, MarkRun, Scalar
 from vitalwire_protocol import spec
 from vitalwire_protocol.spec import EventKey, Key, Kind, Limit
@@ -65,11 +65,9 @@ def parse(raw: bytes) -> Frame:
         return parse_any(raw)
     seq, boot, prev, descriptor, utc_us, utc_accuracy, ticks, begin, end, at = found
     blocks = raw[begin:end] if begin else None
-    scalars: tuple[Scalar, ...] = ()
-    if at:
-        entries, _ = cbor.decode_prefix(raw, at)
-        assert isinstance(entries, list)
-        scalars = _read_scalars(entries, ticks)
+    scalars = (
+        tuple([Scalar(channel, ticks + ago, counts) for channel, ago, counts in scan_scalars(raw, at)]) if at else ()
+    )
     digest = hashlib.sha256(raw).digest()
     return Frame(
         raw, digest, Kind.DATA, boot, seq, prev, descriptor, ticks, utc_us, utc_accuracy, blocks, (), scalars

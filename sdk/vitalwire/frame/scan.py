@@ -50,6 +50,7 @@ _HEAD = re.compile(
 _TAIL = re.compile(
     rb"(?:" + _item(Key.SCALARS, rb"(" + _SCALARS + rb")") + rb")?" + re.escape(crypto.FRAME_TAIL), re.DOTALL
 )
+_ARRAY = 0x80
 _MAP = 0xA0
 _BYTES = 0x40
 _TAIL_SIZE = len(crypto.FRAME_TAIL)
@@ -93,3 +94,22 @@ def scan(raw: bytes) -> Scanned | None:
         int.from_bytes(seq[1:] or seq), int.from_bytes(boot[1:] or boot), prev, descriptor, utc_us, utc_accuracy,
         int.from_bytes(ticks[1:] or ticks), begin, blocks_end, scalars,
     )  # fmt: skip
+
+
+def scan_scalars(raw: bytes, at: int) -> list[tuple[int, int, int]]:
+    """Return the entries of the array of scalars that `scan` found at `at`: channel, ticks, counts."""
+    numbers: list[int] = []
+    count = raw[at] - _ARRAY
+    at += 1
+    for _ in range(count):
+        at += 1
+        for _ in range(3):
+            first = raw[at]
+            at += 1
+            value = first & 31
+            if value > 23:
+                end = at + (1 << value - 24)
+                value = int.from_bytes(raw[at:end])
+                at = end
+            numbers.append(~value if first & 32 else value)
+    return list(zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True))
