@@ -34,8 +34,10 @@ class Server:
         *,
         address: str = "127.0.0.1",
         environment: Mapping[str, str] | None = None,
+        crash: signal.Signals = signal.SIGKILL,
     ) -> None:
         self.port = port
+        self._crash = crash
         self._address = address
         self._command = [str(each) for each in command]
         self._log = log
@@ -52,6 +54,12 @@ class Server:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.kill()
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def log(self) -> str:
@@ -97,6 +105,6 @@ class Server:
     def kill(self) -> None:
         """End it at once, as a crash would; nothing if it does not run."""
         if self._process is not None:
-            self._process.kill()
+            self._process.send_signal(self._crash)
             self._process.wait()
             self._process = None

@@ -149,15 +149,20 @@ def cose_type(raw: bytes) -> str:
     return f'application/cose; cose-type="{_COSE_TYPES[raw[0]]}"'
 
 
-def iso(time_us: int | None) -> str | None:
-    """Return microseconds since 1970 as RFC 3339 text in UTC; None where there is no such time, or no such year."""
+def utc(time_us: int | None) -> datetime | None:
+    """Return microseconds since 1970 as a moment; None where there is no such time, or no such year."""
     if time_us is None:
         return None
     try:
-        moment = _EPOCH + timedelta(microseconds=time_us)
+        return _EPOCH + timedelta(microseconds=time_us)
     except OverflowError:
         return None
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def iso(time_us: int | None) -> str | None:
+    """Return microseconds since 1970 as RFC 3339 text; None as in `utc`."""
+    moment = utc(time_us)
+    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 # ------------------------------------------------------------ the parts of a body

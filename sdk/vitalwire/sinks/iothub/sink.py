@@ -20,7 +20,7 @@ from .provision import Assigned, provision
 from .settings import Settings
 
 _AT_ONCE = 32  # devices that are connected or delivered for at a time
-_REFUSALS = 5  # after so many in a row, while the hub takes other devices, one device holds up nobody any more
+_REFUSALS = 5  # after so many in a row, if the hub takes other devices, one device holds up nobody any more
 
 
 def from_settings(settings: Settings, find: FindDescriptor) -> IotHub:
@@ -37,7 +37,8 @@ class IotHub:
         self._control = control
         self._connections: OrderedDict[str, Connection] = OrderedDict()
         self._assigned: dict[str, Assigned] = {}
-        self._refused: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()  # in a row, by device
+        self._alone: set[str] = set()  # refused while the hub took others
 
     async def open(self) -> None:
         """Do nothing: a device is connected when it has something to say."""
@@ -45,6 +46,7 @@ class IotHub:
     async def deliver(self, batch: Sequence[Entry]) -> Sequence[Rejected]:
         """Return when the hub has acknowledged each message."""
         rejected: list[Rejected] = []
+        taken = False
         devices = by_device(batch)
         refusals: list[tuple[Sequence[Entry], RefusedError]] = []
         at_once = min(_AT_ONCE, self._settings.connections)
@@ -58,16 +60,17 @@ class IotHub:
                 elif isinstance(answer, BaseException):
                     raise answer
                 else:
+                    taken = True
                     rejected += answer
-        return rejected + self._judge(refusals)
+        return rejected + self._judge(refusals, taken)
 
-    def _judge(self, refusals: Sequence[tuple[Sequence[Entry], RefusedError]]) -> list[Rejected]:
+    def _judge(self, refusals: Sequence[tuple[Sequence[Entry], RefusedError]], taken: bool) -> list[Rejected]:
         """Return the entries to give up: of devices refused often, by a hub that takes others. Else raise."""
-        others = any(connection.alive for connection in self._connections.values())
-        for entries, error in refusals:
-            name = entries[0].device
-            self._refused[name] += 1
-            if not others or self._refused[name] < _REFUSALS:
+        names = [entries[0].device for entries, _ in refusals]
+        self._refused.update(names)
+        self._alone.update(names if taken else ())
+        for name, (_, error) in zip(names, refusals, strict=True):
+            if name not in self._alone or self._refused[name] < _REFUSALS:
                 raise error
         return [Rejected(entry.position, str(error)) for entries, error in refusals for entry in entries]
 
@@ -93,6 +96,7 @@ class IotHub:
         except UsageError as error:
             raise RefusedError(str(error), reason="configuration") from None
         del self._refused[name]
+        self._alone.discard(name)
         return rejected
 
     async def _connection(self, name: str) -> Connection:
