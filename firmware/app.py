@@ -50,6 +50,7 @@ class App:
         self.scalars = []
         self.journal = self.control = self.link = self.recorder = None
         self.empty = 0
+        self.trial = None  # of an updated application that has not proved itself yet
         self.job = None
         self.rebooting = self.low_battery = False
         self.due = 0  # when a sensor is to be looked at, if no interrupt comes before
@@ -186,6 +187,8 @@ class App:
     def counters(self, now):
         journal = self.journal
         link = self.link
+        if self.trial:
+            self.trial.check(now)
         counters = {
             COUNTER_UPTIME_S: now // 1_000_000,
             COUNTER_FRAMES: journal.newest,

@@ -4,6 +4,7 @@ import gc
 import sys
 
 import board
+import slots
 from cbor import put
 from clock import Clock
 from codec import Encoder
@@ -39,6 +40,8 @@ from wire import (
     COMMAND_REBOOT,
     COMMAND_START,
     COMMAND_STOP,
+    EVENT_UPDATE_RETURNED,
+    EVENTKEY_COUNT,
     INFO_FRAME,
     INFO_PRIVATE,
     KEY_BOARD,
@@ -65,6 +68,7 @@ _FURTHER = (Ring, Sensor, Signer, Stream, Window)
 def build(app):
     # Give an App its parts; returns whether this board can record. Garbage goes before large buffers come.
     hal = app.hal
+    root = hal.files()
     if board.HOLD >= 0:
         hal.output(board.HOLD)  # without it the board turns itself off
     config = Config(hal)
@@ -111,6 +115,7 @@ def build(app):
         maker.private = Private(hkdf(config.secret, print_, INFO_PRIVATE, CCM_KEY_SIZE))
     actions = {COMMAND_START: app.start, COMMAND_STOP: app.stop, COMMAND_REBOOT: app.reboot}
     app.control = Control(print_, texts, config.secret, boot, hal.random(NONCE_SIZE), app.clock, journal, actions)
+    app.control.ota = config.maker and (root, config.maker, board.NAME, app.reboot)
     app.link = Link(hal.stream, journal, app.control, window=config.window, repl=config.repl, size=_LIMIT)
     app.recorder = Recorder(
         maker,
@@ -122,6 +127,13 @@ def build(app):
         app.counters,
     )
     app.recorder.begin(hal.ticks(), hal.reset_cause(), contents)
+    if slots.on_trial(root):
+        from trial import Trial
+
+        app.trial = app.control.trial = Trial(app, root)
+    failed = slots.take_failed(root)
+    if failed is not None:
+        app.report(EVENT_UPDATE_RETURNED, {EVENTKEY_COUNT: failed}, hal.ticks())
     return True
 
 
@@ -186,7 +198,7 @@ def forget(app):
         kind.__init__ = None
     Journal.mount = None
     for name in list(sys.modules):
-        if name in ("boot", "board", "config", "identity", "signals") or name.startswith("sensors"):
+        if name in ("boot", "board", "config", "identity", "signals", "slots") or name.startswith("sensors"):
             sys.modules[name] = None
             del sys.modules[name]
     globals().clear()

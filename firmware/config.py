@@ -20,8 +20,9 @@ _SETTINGS = {
 
 
 class Config:
-    # `key`: the P-256 scalar, `secret`: the controller's; 32 bytes, or None where not provisioned. `counted`: whether
-    # this key has signed; then a journal without counters means that they were lost.
+    # `key`: the P-256 scalar, `secret`: the controller's; 32 bytes. `maker`: x and y, 64 bytes, of the key that signs
+    # updates. None where not provisioned. `counted`: whether this key has signed; then a journal without counters means
+    # that they were lost.
     def __init__(self, hal):
         self.refused = None  # name of the first setting that was not taken
         try:
@@ -47,8 +48,9 @@ class Config:
             self.when_full = "stop"
             self.repl = False
             self.policy = "private"
-        self.key = _secret(hal, "key")
-        self.secret = _secret(hal, "secret")
+        self.key = _bytes(hal, "key", 32)
+        self.secret = _bytes(hal, "secret", 32)
+        self.maker = _bytes(hal, "maker", 64)
         self.counted = hal.recall("counted") is not None
 
     def count(self, hal):
@@ -66,6 +68,6 @@ def _fits(value, rule):
     return True
 
 
-def _secret(hal, name):
+def _bytes(hal, name, size):
     value = hal.recall(name)
-    return value if value and len(value) == 32 else None
+    return value if value and len(value) == size else None

@@ -17,6 +17,10 @@ from wire import (
     COMMAND_SET_TIME,
     COMMAND_START,
     COMMAND_STOP,
+    COMMAND_UPDATE_APPLY,
+    COMMAND_UPDATE_BEGIN,
+    COMMAND_UPDATE_STATUS,
+    COMMAND_UPDATE_WRITE,
     COMMANDKEY_ARGUMENT,
     COMMANDKEY_BOARD,
     COMMANDKEY_BOOT,
@@ -70,6 +74,9 @@ class Control:
         self.request = None
         self.closed = False
         self.link = None
+        self.ota = None  # what an Updater is made of, where the maker's key is provisioned
+        self.trial = None
+        self._updater = None
         self._thumbprint = thumbprint
         self._texts = texts
         self._key = hkdf(secret, thumbprint, INFO_COMMAND) if secret else None
@@ -92,6 +99,10 @@ class Control:
             COMMAND_LOG_LEVEL: self._log_level,
             COMMAND_REBOOT: self._reboot,
             COMMAND_REPL: self._repl,
+            COMMAND_UPDATE_BEGIN: self._update,
+            COMMAND_UPDATE_WRITE: self._update,
+            COMMAND_UPDATE_STATUS: self._update,
+            COMMAND_UPDATE_APPLY: self._update,
         }
 
     def take_refusals(self):
@@ -197,6 +208,9 @@ class Control:
             self._journal.acknowledge(first, last)
             self.link.acknowledged(first, last)
             yield ("bytecode", _SLICE)
+        if self.trial:
+            yield ("long", 0)
+            self.trial.acknowledged(ranges[-1][1])
         return RESULT_OK
 
     def _ping(self, request, fields):
@@ -225,6 +239,15 @@ class Control:
             return RESULT_NOT_ALLOWED
         self.link.repl_requested = True
         return RESULT_OK
+
+    def _update(self, request, fields):
+        if not self._updater:
+            if not self.ota:
+                return RESULT_NOT_PROVISIONED
+            from ota import Updater
+
+            self._updater = Updater(*self.ota)
+        return self._updater.handle(request[COMMANDKEY_COMMAND], request.get(COMMANDKEY_ARGUMENT), fields)
 
 
 def _integer(request, key):

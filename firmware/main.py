@@ -1,35 +1,28 @@
-# Puts the parts together for this chip and starts them; when main ends, MicroPython's own prompt follows.
-import gc
+# The loader, which no update replaces: chooses the application and lets it import itself; see slots.py.
 import sys
-import time
+
+import slots
 
 if sys.platform == "esp32":
-    import hal.esp32 as hal
+    root = ""
 else:
-    import hal.virtual as hal
-from micropython import const
-from wire import CAUSE_FAULT
+    from hal.virtual import files
 
-_TIDY = const(8192)  # bytes
-
+    root = files()
+slot = slots.choose(root)
+if slot:
+    sys.path.insert(0, slot)
+    # what the loader itself has imported may look different there
+    for name in ("board", "slots"):
+        sys.modules.pop(name, None)
 try:
-    # Garbage goes so soon that it leaves no holes between what stays.
-    gc.threshold(_TIDY)
-    import boot
-    from app import App
-
-    app = App(hal)
-    ready = boot.build(app)
-    boot.forget(app)
-    boot = None
-    gc.threshold(-1)
-    if ready:
-        app.run()
-    hal.leave()
-except Exception as e:
-    # a bug of ours must not end the recording: say it to whoever listens, and start over
+    import start
+except ImportError as e:
+    if not slot:
+        raise
     sys.print_exception(e)
-    if hal.reset_cause() == CAUSE_FAULT:
-        # again: leave time for ctrl-C, which gives the prompt
-        time.sleep(5)
-    hal.reset(CAUSE_FAULT)
+    if sys.platform == "esp32":
+        from machine import reset
+    else:
+        from hal.virtual import reset
+    reset(1)

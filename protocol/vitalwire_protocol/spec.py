@@ -41,6 +41,9 @@ class Limit(IntEnum):
     MAX_GROUP = 256  # frames from one seal to the next, it included
     MAX_SEQ = 0xFFFFFFFE  # 4,294,967,294 frames: 272 years of 2 s frames
     MAX_BOOT = 0xFFFFFFFE
+    MAX_UPDATE_FILES = 32
+    MAX_UPDATE_FILE = 131072  # bytes of one file of an update
+    MAX_PATH = 40  # characters of its path
 
 
 # ---------------------------------------------------------------- COSE (RFC 9052, RFC 9053, RFC 9864)
@@ -91,6 +94,7 @@ AAD_FRAME = b"vitalwire/1 frame"
 AAD_COMMAND = b"vitalwire/1 command"
 AAD_REPLY = b"vitalwire/1 reply"
 AAD_PRIVATE = b"vitalwire/1 private"
+AAD_UPDATE = b"vitalwire/1 update"
 
 # HKDF-SHA256 (RFC 5869) `info` of the keys made from the provisioned secret; `salt` is the device's thumbprint.
 SECRET_SIZE = 32
@@ -195,6 +199,8 @@ class Event(IntEnum):
     COMMAND_REFUSED = 13
     CHANNEL_STARTED = 14
     CHANNEL_STOPPED = 15
+    UPDATE_CONFIRMED = 32  # the updated firmware works and stays
+    UPDATE_RETURNED = 33  # it did not prove itself; the one before runs again
 
 
 class EventKey(IntEnum):
@@ -403,6 +409,10 @@ class Command(IntEnum):
     LOG_LEVEL = 8
     REBOOT = 9
     REPL = 10
+    UPDATE_BEGIN = 16
+    UPDATE_WRITE = 17
+    UPDATE_STATUS = 18
+    UPDATE_APPLY = 19
 
 
 OPEN_COMMANDS = (Command.IDENTIFY, Command.DESCRIBE)
@@ -423,6 +433,9 @@ class CommandKey(IntEnum):
     FIRMWARE = 10
     BOARD = 11
     NAME = 12
+    OFFSET = 16  # bytes of an update the device has
+    SIZE = 17  # bytes it will have in all; 0 while its manifest is not complete
+    CONFIRMED = 18  # anti-rollback counter of the confirmed firmware
 
 
 NONCE_SIZE = 8
@@ -442,6 +455,13 @@ class Result(IntEnum):
     BAD_ARGUMENT = 8  # missing, of the wrong form, out of bounds, or not possible now
     NOT_PROVISIONED = 9  # the device has no secret
     NOT_ALLOWED = 10  # needs a MAC, or is switched off on this device
+    NO_UPDATE = 16  # none was begun, or it is not complete
+    UPDATE_FORGED = 17  # its manifest has not the form, or is not signed by the maker's key
+    UPDATE_FOREIGN = 18  # it is for another board
+    UPDATE_OLD = 19  # its counter is not above the confirmed firmware's
+    UPDATE_DAMAGED = 20  # a file has not the digest of the manifest; it is to be sent again
+    UPDATE_TOO_BIG = 21  # it exceeds a limit, or the room in flash
+    UPDATE_UNSUPPORTED = 22  # a whole image, and this board has no partitions for one
 
 
 # ---------------------------------------------------------------- journal (flash)
@@ -494,6 +514,27 @@ DropBody = c.Struct(
     "prev" / c.Bytes(PREV_SIZE),  # of the first
     "digest" / c.Bytes(PREV_SIZE),  # of the last
 )
+
+# ---------------------------------------------------------------- updates
+
+
+class UpdateKind(IntEnum):
+    """What an update replaces."""
+
+    APPLICATION = 1  # the files of an application slot
+    IMAGE = 2  # all of the chip's program, MicroPython included; its one file goes into an OTA partition
+
+
+class UpdateKey(IntEnum):
+    """Keys of an update's manifest; all are there and no others."""
+
+    VERSION = 1
+    KIND = 2
+    BOARD = 3
+    FIRMWARE = 4
+    COUNTER = 5  # rises with each release that must not be followed by an older one
+    FILES = 6  # array of [path, bytes, SHA-256]
+
 
 # ---------------------------------------------------------------- captures (CBOR sequence, RFC 8742)
 

@@ -155,7 +155,7 @@ def test_firmware_stands_alone(path: Path) -> None:
     relative = path.relative_to(firmware)
     own = {p.name.removesuffix(".py") for p in firmware.iterdir()} - {"hal"}
     allowed = own | MICROPYTHON
-    if str(relative) in {"main.py", "boot.py"} or relative.parts[0] == "hal":
+    if str(relative) in {"main.py", "start.py", "boot.py"} or relative.parts[0] == "hal":
         allowed |= {"hal", "board"}
     if str(relative) in {"main.py", "hal/esp32.py"}:
         allowed |= {"machine", "esp32"}

@@ -18,9 +18,9 @@ from .folders import FIRMWARE
 from .shrink import reach, shrink
 
 RESIDENT = "vitalwire"
-STARTING = {"board", "boot", "config", "identity", "signals"}  # what only starts a board; boot.py lets go of it
+STARTING = {"board", "boot", "config", "identity", "signals", "slots"}  # what only starts a board; boot.py lets go of it
 NAMES = "names.json"
-OUTSIDE = {"hal", "links", "board", "main"}  # these meet the chip's own objects
+OUTSIDE = {"hal", "links", "board", "main", "start"}  # these meet the chip's own objects
 
 
 def _module(path: Path) -> str:

@@ -1,0 +1,333 @@
+# An update on its way into the slot that does not run (SPEC.md section 12): the signed manifest, then the files it names,
+# one behind the other. What is in flash tells how far it is, so it goes on after any power cut; nothing of it counts
+# before its signature, and none of its files before their digests were right. Loaded only when somebody updates.
+import os
+from hashlib import sha256
+
+import slots
+from cbor import decode
+from cose import TAIL, open_sign1, sign1_digest
+from micropython import const
+from p256_verify import verify
+from wire import (
+    AAD_UPDATE,
+    COMMAND_UPDATE_APPLY,
+    COMMAND_UPDATE_BEGIN,
+    COMMAND_UPDATE_STATUS,
+    COMMANDKEY_CONFIRMED,
+    COMMANDKEY_OFFSET,
+    COMMANDKEY_SIZE,
+    MAX_FRAME,
+    MAX_PATH,
+    MAX_UPDATE_FILE,
+    MAX_UPDATE_FILES,
+    RESULT_BAD_ARGUMENT,
+    RESULT_NO_UPDATE,
+    RESULT_OK,
+    RESULT_UPDATE_DAMAGED,
+    RESULT_UPDATE_FOREIGN,
+    RESULT_UPDATE_FORGED,
+    RESULT_UPDATE_OLD,
+    RESULT_UPDATE_TOO_BIG,
+    RESULT_UPDATE_UNSUPPORTED,
+    UPDATEKEY_BOARD,
+    UPDATEKEY_COUNTER,
+    UPDATEKEY_FILES,
+    UPDATEKEY_FIRMWARE,
+    UPDATEKEY_KIND,
+    UPDATEKEY_VERSION,
+    UPDATEKIND_APPLICATION,
+    VERSION,
+)
+
+_SYNC = const(4096)  # bytes of a file after which they are made durable: a whole block costs no copying
+_READ = const(512)
+_RESERVE = const(65536)  # bytes that stay free
+_LONG = ("long", 0)  # erasing may follow
+_COST = ("bytecode", 400)
+_NAMES = "abcdefghijklmnopqrstuvwxyz0123456789_./"
+
+
+class Refused(Exception):
+    pass
+
+
+class Updater:
+    # root: folder of the flash's file system. maker: x and y, 64 bytes, of the key that signs updates. board: its name.
+    # reboot: called once an update is to be started.
+    def __init__(self, root, maker, board, reboot):
+        self._root = root
+        self._maker = maker
+        self._board = board
+        self._reboot = reboot
+        self._begun = None  # what begin was given: length of the manifest, its digest
+        self._files = None  # [(path, bytes, digest)], once the manifest is there and good
+        self._counter = 0
+        self._number = 0  # the file that is being written
+        self._at = 0  # bytes of it, or of the manifest
+        self._done = 0  # bytes before it
+        self._size = 0  # of all
+        self._file = self._hash = None
+
+    def handle(self, command, argument, fields):
+        # A generator of slices, each yielded as (kind, units); returns the result. The fields are the reply's.
+        try:
+            state = slots.load(self._root)
+            if "try" in state:
+                return RESULT_BAD_ARGUMENT  # one thing at a time
+            self._slot = self._root + ("/b" if state["run"] == "a" else "/a")
+            self._least = state["counter"]
+            result = RESULT_OK
+            if command == COMMAND_UPDATE_BEGIN:
+                yield from self._begin(argument)
+            elif command == COMMAND_UPDATE_APPLY:
+                result = self._apply(argument, state)
+            elif command != COMMAND_UPDATE_STATUS:
+                yield from self._write(argument)
+        except Refused as e:
+            result = e.args[0]
+        except OSError:  # no room, or flash that fails: what is there is looked at again by the next begin
+            self._begun = self._files = self._file = None
+            result = RESULT_UPDATE_TOO_BIG
+        fields[COMMANDKEY_OFFSET] = self._done + self._at
+        fields[COMMANDKEY_SIZE] = self._size
+        fields[COMMANDKEY_CONFIRMED] = self._least
+        return result
+
+    # ------------------------------------------------------------ each command
+
+    def _begin(self, argument):
+        # goes on with what is there of the same update, and clears what is there of another
+        if not _form(argument, int, bytes) or not TAIL < argument[0] <= MAX_FRAME or len(argument[1]) != 32:
+            raise Refused(RESULT_BAD_ARGUMENT)
+        self._close()
+        begun = b"%d " % argument[0] + argument[1]
+        if _read(self._slot + "/begun") != begun:
+            yield from self._clear(self._slot)
+            os.mkdir(self._slot)
+            yield _LONG
+            with open(self._slot + "/begun", "wb") as f:
+                f.write(begun)
+        self._begun = argument
+        yield from self._resume()
+
+    def _resume(self):
+        # finds out how far the update in the slot is
+        size, digest = self._begun
+        self._files = None
+        self._number = self._done = self._size = 0
+        self._at = _size(self._slot + "/manifest")
+        if self._at >= size:
+            yield from self._learn()
+            while self._number < len(self._files):
+                path, size, digest = self._files[self._number]
+                self._at = min(_size(self._slot + "/" + path), size)
+                yield from self._digest(self._slot + "/" + path)
+                if self._at < size or not (yield from self._finish()):
+                    return
+
+    def _write(self, argument):
+        # the bytes from an offset on; others than the next ones change nothing, the reply says which those are
+        if not _form(argument, int, bytes):
+            raise Refused(RESULT_BAD_ARGUMENT)
+        if not self._begun or self._files is not None and self._number == len(self._files):
+            raise Refused(RESULT_NO_UPDATE)
+        offset, data = argument
+        if offset != self._done + self._at:
+            return
+        if self._files is None:
+            path, size = "manifest", self._begun[0]
+        else:
+            path, size, _ = self._files[self._number]
+        data = data[: size - self._at]
+        if not self._file:
+            yield _LONG
+            self._folder(path)
+            self._file = open(self._slot + "/" + path, "ab" if self._at else "wb")
+        yield _LONG
+        self._file.write(data)
+        if self._hash:
+            self._hash.update(data)
+        before = self._at
+        self._at += len(data)
+        yield _COST
+        if self._at == size:
+            self._close()
+            yield _LONG
+            if self._files is None:
+                yield from self._learn()
+            elif not (yield from self._finish()):
+                raise Refused(RESULT_UPDATE_DAMAGED)
+        elif before // _SYNC != self._at // _SYNC:
+            self._file.flush()
+
+    def _apply(self, argument, state):
+        # on trial at the next start; at once if the argument is 1, otherwise whenever that comes
+        if argument != 0 and argument != 1:
+            return RESULT_BAD_ARGUMENT
+        if self._files is None or self._number < len(self._files):
+            return RESULT_NO_UPDATE
+        state["try"] = self._slot[-1]
+        state["next"] = self._counter
+        state["tried"] = False
+        slots.store(self._root, state)
+        if argument:
+            self._reboot(None)
+        return RESULT_OK
+
+    # ------------------------------------------------------------ what it takes
+
+    def _learn(self):
+        # Believe the manifest that is there, or throw it away.
+        data = _read(self._slot + "/manifest")
+        result = RESULT_UPDATE_FORGED
+        if sha256(data).digest() == self._begun[1]:
+            try:
+                payload = open_sign1(data)
+                digest = sign1_digest(memoryview(data), len(data) - TAIL, AAD_UPDATE)
+                maker = int.from_bytes(self._maker[:32], "big"), int.from_bytes(self._maker[32:], "big")
+                work = verify(maker, digest, data[-64:])
+                try:
+                    while True:
+                        yield "modmul", next(work)
+                except StopIteration as stop:
+                    if stop.value:
+                        result = self._judge(decode(payload))
+            except ValueError:
+                pass
+        if result != RESULT_OK:
+            self._begun = None
+            self._at = 0
+            yield from self._clear(self._slot)
+            raise Refused(result)
+        self._done = len(data)
+        self._at = 0
+        self._hash = sha256()
+
+    def _judge(self, m):
+        # whether this board may take what the maker's key has signed
+        if not isinstance(m, dict) or len(m) != 6 or m.get(UPDATEKEY_VERSION) != VERSION:
+            return RESULT_UPDATE_FORGED
+        kind, counter, files = m.get(UPDATEKEY_KIND), m.get(UPDATEKEY_COUNTER), m.get(UPDATEKEY_FILES)
+        if not isinstance(m.get(UPDATEKEY_FIRMWARE), str) or not _form([counter, files], int, list) or not files:
+            return RESULT_UPDATE_FORGED
+        if m.get(UPDATEKEY_BOARD) != self._board:
+            return RESULT_UPDATE_FOREIGN
+        if counter <= self._least:
+            return RESULT_UPDATE_OLD
+        if kind != UPDATEKIND_APPLICATION:
+            return RESULT_UPDATE_UNSUPPORTED
+        total = 0
+        seen = set(("manifest", "begun"))
+        folders = set()
+        for file in files:
+            if not _form(file, str, int, bytes) or len(file[2]) != 32 or not _good(file[0]) or file[0] in seen:
+                return RESULT_UPDATE_FORGED
+            if "/" in file[0]:
+                folders.add(file[0].split("/")[0])
+            if not 0 < file[1] <= MAX_UPDATE_FILE:
+                return RESULT_UPDATE_TOO_BIG
+            seen.add(file[0])
+            total += file[1]
+        if seen & folders:
+            return RESULT_UPDATE_FORGED
+        stat = os.statvfs(self._root)
+        have = sum([_size(self._slot + "/" + file[0]) for file in files])
+        if len(files) > MAX_UPDATE_FILES or total - have + _RESERVE > stat[1] * stat[3]:
+            return RESULT_UPDATE_TOO_BIG
+        self._files = files
+        self._counter = counter
+        self._number = 0
+        self._size = self._begun[0] + total
+        return RESULT_OK
+
+    def _finish(self):
+        # The file is whole: on to the next one if it is what was signed, else it is thrown away. Returns whether it was.
+        path, size, digest = self._files[self._number]
+        good = self._hash.digest() == digest
+        self._hash = sha256()
+        self._at = 0
+        if good:
+            self._done += size
+            self._number += 1
+        else:
+            yield _LONG
+            os.remove(self._slot + "/" + path)
+        return good
+
+    def _digest(self, path):
+        # of what is already there of a file
+        self._hash = sha256()
+        left = self._at
+        if left:
+            with open(path, "rb") as f:
+                while left:
+                    data = f.read(min(left, _READ))
+                    self._hash.update(data)
+                    left -= len(data)
+                    yield _COST
+
+    # ------------------------------------------------------------ files
+
+    def _close(self):
+        if self._file:
+            self._file.close()
+            self._file = None
+
+    def _folder(self, path):
+        # the one that a path may name, beside the slot's own
+        if "/" in path and not _exists(self._slot + "/" + path.split("/")[0]):
+            os.mkdir(self._slot + "/" + path.split("/")[0])
+
+    def _clear(self, folder):
+        self._close()
+        if not _exists(folder):
+            return
+        for entry in list(os.ilistdir(folder)):
+            yield _LONG
+            path = folder + "/" + entry[0]
+            if entry[1] == 0x4000:
+                yield from self._clear(path)
+            else:
+                os.remove(path)
+        yield _LONG
+        os.rmdir(folder)
+
+
+def _form(value, *types):
+    if not isinstance(value, list) or len(value) != len(types):
+        return False
+    for item, type in zip(value, types):
+        if not isinstance(item, type) or item is True or item is False or type is int and item < 0:
+            return False
+    return True
+
+
+def _good(path):
+    # lower case, one folder at most, and nothing that leads anywhere else
+    parts = path.split("/")
+    return (
+        len(path) <= MAX_PATH
+        and len(parts) <= 2
+        and all([c in _NAMES for c in path])
+        and all([part and part[0] != "." for part in parts])
+    )
+
+
+def _exists(path):
+    try:
+        os.stat(path)
+        return True
+    except OSError:
+        return False
+
+
+def _size(path):
+    return os.stat(path)[6] if _exists(path) else 0
+
+
+def _read(path):
+    if not _exists(path):
+        return b""
+    with open(path, "rb") as f:
+        return f.read(MAX_FRAME + 1)

@@ -1,0 +1,56 @@
+# Which application runs: the factory's, beside this file, or the one in slot "a" or "b" that an update filled. A new one
+# runs once on trial; unless it was confirmed by then, the next start goes back. Loader and application both use this.
+#
+# The file `slots` holds {"run": slot of the confirmed application, "" for the factory's, "counter": its anti-rollback
+# counter}, during a trial also "try": the other slot, "next": its counter, "tried": whether it has been started; after
+# one that failed "failed": its counter. It is only ever replaced whole, by a rename, so a power cut leaves old or new.
+import json
+import os
+
+
+def load(root):
+    try:
+        with open(root + "/slots") as f:
+            return json.load(f)
+    except OSError:
+        return {"run": "", "counter": 0}
+
+
+def store(root, state):
+    with open(root + "/slots.new", "w") as f:
+        json.dump(state, f)
+    os.rename(root + "/slots.new", root + "/slots")
+
+
+def choose(root):
+    # The folder to import the application from first, "" for the factory's; once for each start.
+    state = load(root)
+    slot = state["run"]
+    if "try" in state:
+        if state["tried"]:
+            state = {"run": slot, "counter": state["counter"], "failed": state["next"]}
+        else:
+            slot = state["try"]
+            state["tried"] = True
+        store(root, state)
+    return slot and root + "/" + slot
+
+
+def on_trial(root):
+    return load(root).get("tried", False)
+
+
+def confirm(root):
+    # the application on trial stays, and nothing older is taken any more, in one step
+    state = load(root)
+    store(root, {"run": state["try"], "counter": state["next"]})
+    return state["next"]
+
+
+def take_failed(root):
+    # the counter of an application that was given up since the last call, or None
+    state = load(root)
+    failed = state.pop("failed", None)
+    if failed is not None:
+        store(root, state)
+    return failed
