@@ -16,7 +16,7 @@ if slot:
     for name in ("board", "slots"):
         sys.modules.pop(name, None)
 try:
-    import start
+    import start  # noqa: F401
 except ImportError as e:
     if not slot:
         raise

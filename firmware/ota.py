@@ -1,6 +1,6 @@
-# An update on its way into the slot that does not run (SPEC.md section 12): the signed manifest, then the files it names,
-# one behind the other. What is in flash tells how far it is, so it goes on after any power cut; nothing of it counts
-# before its signature, and none of its files before their digests were right. Loaded only when somebody updates.
+# An update on its way into the slot that does not run (SPEC.md section 12): the signed manifest, then the files that it
+# names, one behind the other. What is in flash tells how far it is, so it goes on after any power cut; nothing of it
+# counts before its signature, and none of its files before their digests were right. Loaded only when somebody updates.
 import os
 from hashlib import sha256
 
@@ -73,10 +73,10 @@ class Updater:
         # A generator of slices, each yielded as (kind, units); returns the result. The fields are the reply's.
         try:
             state = slots.load(self._root)
-            if "try" in state:
-                return RESULT_BAD_ARGUMENT  # one thing at a time
             self._slot = self._root + ("/b" if state["run"] == "a" else "/a")
             self._least = state["counter"]
+            if "try" in state:
+                raise Refused(RESULT_BAD_ARGUMENT)  # one thing at a time
             result = RESULT_OK
             if command == COMMAND_UPDATE_BEGIN:
                 yield from self._begin(argument)
@@ -218,7 +218,7 @@ class Updater:
         if kind != UPDATEKIND_APPLICATION:
             return RESULT_UPDATE_UNSUPPORTED
         total = 0
-        seen = set(("manifest", "begun"))
+        seen = {"manifest", "begun"}
         folders = set()
         for file in files:
             if not _form(file, str, int, bytes) or len(file[2]) != 32 or not _good(file[0]) or file[0] in seen:
@@ -242,7 +242,7 @@ class Updater:
         return RESULT_OK
 
     def _finish(self):
-        # The file is whole: on to the next one if it is what was signed, else it is thrown away. Returns whether it was.
+        # The file is whole: on to the next one if it is what was signed, else it is thrown away; returns which.
         path, size, digest = self._files[self._number]
         good = self._hash.digest() == digest
         self._hash = sha256()
@@ -309,8 +309,8 @@ def _good(path):
     return (
         len(path) <= MAX_PATH
         and len(parts) <= 2
-        and all([c in _NAMES for c in path])
-        and all([part and part[0] != "." for part in parts])
+        and all(c in _NAMES for c in path)
+        and all(part and part[0] != "." for part in parts)
     )
 
 

@@ -1,5 +1,5 @@
-# Which application runs: the factory's, beside this file, or the one in slot "a" or "b" that an update filled. A new one
-# runs once on trial; unless it was confirmed by then, the next start goes back. Loader and application both use this.
+# Which application runs: the factory's, beside this file, or the one in slot "a" or "b" that an update filled. A new
+# one runs once on trial; unless it was confirmed then, the next start goes back. Loader and application both use this.
 #
 # The file `slots` holds {"run": slot of the confirmed application, "" for the factory's, "counter": its anti-rollback
 # counter}, during a trial also "try": the other slot, "next": its counter, "tried": whether it has been started; after

@@ -16,7 +16,7 @@ class Trial:
     def acknowledged(self, last):
         # frames up to this number are durable elsewhere
         app = self._app
-        if last >= self._first and all([stream.up or stream.off for stream in app.streams]):
+        if last >= self._first and all(stream.up or stream.off for stream in app.streams):
             app.trial = app.control.trial = None
             app.report(EVENT_UPDATE_CONFIRMED, {EVENTKEY_COUNT: slots.confirm(self._root)}, app.hal.ticks())
 

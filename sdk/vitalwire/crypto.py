@@ -62,7 +62,10 @@ _MAC0 = _Form("MAC0", spec.Tag.MAC0, (spec.Alg.HMAC_256_256,), spec.MAC_SIZE, "m
 
 _START = {form.tag: {form.start(alg) for alg in form.algs} for form in (_SIGN1, _MAC0)}
 _START_SIZE = len(_SIGN1.start(spec.Alg.ES256))  # the same for all of them
-_SIGNED_FRAME = {_SIGN1.start(alg): _SIGN1.signed(alg, spec.AAD_FRAME) for alg in _SIGN1.algs}
+_SIGNED = {
+    aad: {_SIGN1.start(alg): _SIGN1.signed(alg, aad) for alg in _SIGN1.algs}
+    for aad in (spec.AAD_FRAME, spec.AAD_UPDATE)
+}
 FRAME_STARTS = frozenset(_START[spec.Tag.SIGN1])  # all that may stand in front of a signed frame's payload
 FRAME_TAIL = cbor.head(2, _SIGN1.tail)  # stands between its payload and its signature
 _BEHIND_PAYLOAD = spec.SIGNATURE_SIZE + len(FRAME_TAIL)
@@ -99,10 +102,11 @@ def sign1_payload(raw: bytes) -> bytes:
     return _payload(_SIGN1, raw)
 
 
-def verify_sign1(raw: bytes, key: PublicKey) -> None:
-    """Check the signature of a frame whose form `frame_payload` has accepted.
+def verify_sign1(raw: bytes, key: PublicKey, aad: bytes = spec.AAD_FRAME) -> None:
+    """Check the signature of a message whose form `frame_payload` or `sign1_payload` has accepted.
 
-    Raises `SignatureError` if there is none, s is not low or it is not by `key` over exactly this frame (RFC 9052 4.4).
+    Raises `SignatureError` if there is none, s is not low or it is not by `key` over exactly this message for the use
+    `aad` (RFC 9052 4.4).
     """
     if not is_signed(raw):
         raise SignatureError("the frame has a MAC and no signature", reason="tag")
@@ -111,16 +115,16 @@ def verify_sign1(raw: bytes, key: PublicKey) -> None:
         raise SignatureError("the signature's s is not low", reason="high-s")
     try:
         signature = encode_dss_signature(int.from_bytes(raw[-64:-32], "big"), int.from_bytes(s, "big"))
-        key.verify(signature, _SIGNED_FRAME[raw[:_START_SIZE]] + raw[_START_SIZE:-_BEHIND_PAYLOAD], _ECDSA)
+        key.verify(signature, _SIGNED[aad][raw[:_START_SIZE]] + raw[_START_SIZE:-_BEHIND_PAYLOAD], _ECDSA)
     except InvalidSignature:
         raise SignatureError("the signature does not verify", reason="signature") from None
 
 
-def sign1(key: PrivateKey, payload: bytes, alg: spec.Alg = spec.Alg.ES256) -> bytes:
-    """Return a frame around `payload`, signed with low s and the nonce of RFC 6979; for tests and simulators."""
+def sign1(key: PrivateKey, payload: bytes, alg: spec.Alg = spec.Alg.ES256, aad: bytes = spec.AAD_FRAME) -> bytes:
+    """Return a message around `payload`, signed for the use `aad` with low s and the nonce of RFC 6979."""
     start = _SIGN1.start(alg)
     body = cbor.encode(payload)
-    r, s = decode_dss_signature(key.sign(_SIGNED_FRAME[start] + body, _ECDSA_DETERMINISTIC))
+    r, s = decode_dss_signature(key.sign(_SIGNED[aad][start] + body, _ECDSA_DETERMINISTIC))
     s = min(s, ORDER - s)
     return start + body + FRAME_TAIL + r.to_bytes(32, "big") + s.to_bytes(32, "big")
 

@@ -18,7 +18,7 @@ from .folders import FIRMWARE
 from .shrink import reach, shrink
 
 RESIDENT = "vitalwire"
-STARTING = {"board", "boot", "config", "identity", "signals", "slots"}  # what only starts a board; boot.py lets go of it
+STARTING = {"board", "boot", "config", "identity", "signals", "slots"}  # only starts a board; boot.py lets go of it
 NAMES = "names.json"
 OUTSIDE = {"hal", "links", "board", "main", "start"}  # these meet the chip's own objects
 

@@ -9,9 +9,9 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Self, TypedDict
+from typing import Any, Self, TypedDict
 
 from vitalwire import capture, paths, transports
 from vitalwire.clock import DeviceClock
@@ -146,6 +146,10 @@ class Client:
 
         Raises CommandError if it refuses or does not answer within 30 s.
         """
+        self.ask(command, argument)
+
+    def ask(self, command: Command, argument: Argument = None) -> Mapping[int, Any]:
+        """Do as `command` does, and return the fields of the reply by `spec.CommandKey`."""
         if self._is_replay:
             raise UsageError("a replay takes no commands")
         self._result = None
@@ -154,9 +158,11 @@ class Client:
             self._step(SLICE)
         if isinstance(self._result, Refused):
             result = self._result.result
-            raise CommandError(f"{command.name} was refused: {result.name if isinstance(result, Result) else result}")
+            name = result.name if isinstance(result, Result) else str(result)
+            raise CommandError(f"{command.name} was refused: {name}", reason=name)
         if isinstance(self._result, Unanswered):
             raise CommandError(f"{command.name} was not answered")
+        return self._result.fields
 
     @property
     def identity(self) -> Identity | None:

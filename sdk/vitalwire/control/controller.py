@@ -327,11 +327,11 @@ class Controller:
         if reply.ticks is not None:
             fix = self._sync.measure(reply.ticks, sent.at, now, utc_us)
             self._events.append(ev.TimeMeasured(identity.boot, fix))
-        self._done(asked)
+        self._done(asked, reply)
 
-    def _done(self, asked: _Asked) -> None:
+    def _done(self, asked: _Asked, reply: Reply | None = None) -> None:
         if asked.ticket is not None:
-            self._events.append(ev.Answered(asked.ticket, asked.command))
+            self._events.append(ev.Answered(asked.ticket, asked.command, reply.fields if reply else {}))
         elif asked.ranges:
             self._settle(asked)
             self._events.append(ev.Acknowledged(asked.ranges))

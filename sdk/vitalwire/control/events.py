@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from vitalwire_protocol.spec import Command, Result
 
@@ -28,10 +29,11 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A request was carried out."""
+    """A request was carried out; `fields` are those of the reply, by `spec.CommandKey`."""
 
     ticket: int
     command: Command
+    fields: Mapping[int, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,19 @@
+"""Updates of a device's firmware: what a maker signs, and its way to the device (SPEC.md section 12)."""
+
+from .manifest import Manifest, PackedFile, parse_manifest, sign_manifest
+from .package import Package, pack, read_package
+from .send import Progress, apply, confirmed, send
+
+__all__ = [
+    "Manifest",
+    "Package",
+    "PackedFile",
+    "Progress",
+    "apply",
+    "confirmed",
+    "pack",
+    "parse_manifest",
+    "read_package",
+    "send",
+    "sign_manifest",
+]

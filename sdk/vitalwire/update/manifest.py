@@ -1,0 +1,95 @@
+"""What a maker's key signs: for which board, which files, and how old it may not be; no I/O."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
+
+from vitalwire import cbor, crypto
+from vitalwire.errors import FrameError, UsageError
+from vitalwire.frame.fields import array, integer, text
+from vitalwire_protocol import spec
+from vitalwire_protocol.spec import Limit, UpdateKey, UpdateKind
+
+DIGEST = 32  # bytes of a file's SHA-256
+_MAX_COUNTER = 0xFFFFFFFF
+_RESERVED = {"manifest", "begun"}  # names the device has in a slot for itself
+_PATH = re.compile(r"(?:[a-z0-9_][a-z0-9_.]*/)?[a-z0-9_][a-z0-9_.]*")
+
+
+@dataclass(frozen=True, slots=True)
+class PackedFile:
+    """A file of an update: its path in the slot, its size and its SHA-256."""
+
+    path: str
+    size: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What an update is; `counter` rises with each release that must not be followed by an older one."""
+
+    kind: UpdateKind
+    board: str
+    firmware: str
+    counter: int
+    files: tuple[PackedFile, ...]
+
+
+def sign_manifest(manifest: Manifest, key: EllipticCurvePrivateKey) -> bytes:
+    """Return the manifest as a COSE_Sign1 for the use `AAD_UPDATE`; raises UsageError for one no device would take."""
+    payload = cbor.encode(
+        {
+            UpdateKey.VERSION: spec.VERSION,
+            UpdateKey.KIND: manifest.kind,
+            UpdateKey.BOARD: manifest.board,
+            UpdateKey.FIRMWARE: manifest.firmware,
+            UpdateKey.COUNTER: manifest.counter,
+            UpdateKey.FILES: [[file.path, file.size, file.digest] for file in manifest.files],
+        }
+    )
+    message = crypto.sign1(key, payload, aad=spec.AAD_UPDATE)
+    try:
+        parse_manifest(message, key.public_key())
+    except FrameError as error:
+        raise UsageError(f"no device would take this update: {error}") from error
+    return message
+
+
+def parse_manifest(message: bytes, key: EllipticCurvePublicKey) -> Manifest:
+    """Return what `key` signed; raises FrameError or CborError for its form, SignatureError for another key's."""
+    payload = crypto.sign1_payload(message)
+    crypto.verify_sign1(message, key, spec.AAD_UPDATE)
+    fields: Any = cbor.decode(payload)
+    if not isinstance(fields, dict) or fields.keys() != set(map(int, UpdateKey)):
+        raise FrameError("a manifest is a map of its six keys", reason="missing")
+    integer(fields, UpdateKey.VERSION, spec.VERSION, spec.VERSION)
+    kind = integer(fields, UpdateKey.KIND, min(UpdateKind), max(UpdateKind))
+    return Manifest(
+        UpdateKind(kind),
+        text(fields, UpdateKey.BOARD),
+        text(fields, UpdateKey.FIRMWARE),
+        integer(fields, UpdateKey.COUNTER, 1, _MAX_COUNTER),
+        _files(array(fields, UpdateKey.FILES, 1, Limit.MAX_UPDATE_FILES)),
+    )
+
+
+def _files(rows: list[Any]) -> tuple[PackedFile, ...]:
+    files = []
+    for row in rows:
+        if not isinstance(row, list) or [type(item) for item in row] != [str, int, bytes] or len(row[2]) != DIGEST:
+            raise FrameError("a file of a manifest is path, size and digest", reason="type")
+        if not _PATH.fullmatch(row[0]) or len(row[0]) > Limit.MAX_PATH:
+            raise FrameError(f"{row[0]!r} is no path of an update's file", reason="bounds")
+        if not 0 < row[1] <= Limit.MAX_UPDATE_FILE:
+            raise FrameError(f"{row[0]} has {row[1]} bytes", reason="bounds")
+        files.append(PackedFile(*row))
+    paths = {file.path for file in files}
+    folders = {path.split("/")[0] for path in paths if "/" in path}
+    if len(paths) < len(files) or paths & folders or paths & _RESERVED:
+        raise FrameError("two files of a manifest have the same path, or one the device's own", reason="bounds")
+    return tuple(files)

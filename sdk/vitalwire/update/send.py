@@ -1,0 +1,59 @@
+"""Brings an update to a device over whatever link its client has; goes on where an earlier attempt ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from vitalwire.client import Client
+from vitalwire.errors import CommandError
+from vitalwire.frame.fields import integer
+from vitalwire_protocol.spec import Command, CommandKey, Limit
+
+from .package import Package
+
+_BLOCK = 384  # bytes of an update in one command: the rest of MAX_COMMAND is its COSE and its own fields
+_MOST = Limit.MAX_FRAME + Limit.MAX_UPDATE_FILES * Limit.MAX_UPDATE_FILE
+_STUBBORN = 3  # times that a device may lose what it had before this gives up
+
+
+class Progress(Protocol):
+    """Is told how many bytes the device has of how many."""
+
+    def __call__(self, done: float, total: float | None = None) -> None:
+        """Take both."""
+
+
+def send(client: Client, package: Package, progress: Progress | None = None) -> None:
+    """Send an update until the device has it whole and verified; frames that arrive meanwhile wait in the client.
+
+    Raises CommandError when the device refuses it (its reason says which), or loses blocks again and again.
+    """
+    total = len(package.data)
+    offset = _offset(client.ask(Command.UPDATE_BEGIN, (package.signed, package.digest)))
+    lost = 0
+    while offset < total:
+        if progress is not None:
+            progress(offset, total)
+        block = package.data[offset : offset + _BLOCK]
+        before, offset = offset, _offset(client.ask(Command.UPDATE_WRITE, (offset, block)))
+        if offset <= before:
+            lost += 1
+            if lost == _STUBBORN:
+                raise CommandError(f"the device has {offset} of {total} bytes and takes no more")
+    if progress is not None:
+        progress(total, total)
+
+
+def apply(client: Client, *, now: bool = True) -> None:
+    """Have the device start the update it has, at once or at its next start; raises CommandError if it has none."""
+    client.ask(Command.UPDATE_APPLY, int(now))
+
+
+def confirmed(client: Client) -> int:
+    """Return the anti-rollback counter of the device's confirmed firmware; 0 is the factory's."""
+    return integer(client.ask(Command.UPDATE_STATUS), CommandKey.CONFIRMED, 0, 0xFFFFFFFF)
+
+
+def _offset(fields: Mapping[int, Any]) -> int:
+    return integer(fields, CommandKey.OFFSET, 0, _MOST)

@@ -1,0 +1,126 @@
+# Runs under MicroPython: the device's loader and updater on littlefs on NOR flash in a file, whose power can be cut at
+# any operation: the process dies. Each line on stdin is evaluated and answered by its value in one line.
+import os
+import sys
+
+import ota
+import slots
+import vfs
+import wire
+from hal.virtual_flash import Cut, FlashFile
+
+BLOCKS = 64
+BOARD = "bench"
+
+
+class Device:
+    # Packages by counter are bytes of (manifest's length, manifest and files).
+    def __init__(self, path, maker, packages, size=BLOCKS):
+        self.path, self.maker, self.packages, self.size = path, maker, packages, size
+        self.mounted = False
+        self.asked = 0
+        self.updater = None
+
+    def mount(self, cut=None):
+        flash = FlashFile(self.path, 0, self.size * 4096, lambda kind, n: None, cut)
+        if self.mounted:
+            vfs.umount("/board")
+        self.mounted = True
+        vfs.mount(vfs.VfsLfs2(flash), "/board")
+
+    def reboot(self, _):
+        self.asked += 1
+
+    def files(self):
+        return sorted([entry[0] for entry in os.ilistdir("/board")])
+
+    def fill(self, n):
+        with open("/board/full", "wb") as f:
+            f.write(bytes(n))
+
+    def start(self):
+        # as the loader does; returns the folder chosen
+        self.updater = ota.Updater("/board", self.maker, BOARD, self.reboot)
+        return slots.choose("/board")
+
+    def ask(self, command, argument=None):
+        fields = {}
+        work = self.updater.handle(command, argument, fields)
+        try:
+            while True:
+                next(work)
+        except StopIteration as stop:
+            return stop.value, fields[wire.COMMANDKEY_OFFSET], fields[wire.COMMANDKEY_SIZE]
+
+    def send(self, counter, most=200):
+        # As the SDK does, at most so many blocks; returns the last result and where it began.
+        size, digest, data = self.packages[counter]
+        result, offset, _ = self.ask(wire.COMMAND_UPDATE_BEGIN, [size, digest])
+        began = offset
+        while result == wire.RESULT_OK and offset < len(data) and most:
+            most -= 1
+            result, offset, _ = self.ask(wire.COMMAND_UPDATE_WRITE, [offset, data[offset : offset + 384]])
+        return result, began
+
+    def holds(self, folder, counter):
+        # whether the application in a folder is the one of this counter, whole
+        size, _, data = self.packages[counter]
+        found = b""
+        manifest = ota.decode(ota.open_sign1(data[:size]))
+        for path, _, _ in manifest[wire.UPDATEKEY_FILES]:
+            with open(folder + "/" + path, "rb") as f:
+                found += f.read()
+        return found == data[size:]
+
+    def story(self, failing, at=0):
+        # From whatever is in flash to the newest of the packages, each confirmed, but that the first trial ever fails
+        # where `failing`; the power goes at operation `at`. Returns the starts it took, or says what was wrong.
+        self.mount(Cut(at, at) if at else None)
+        last = max(self.packages)
+        confirmed = starts = 0
+        while starts < 40:
+            starts += 1
+            folder = self.start()
+            state = slots.load("/board")
+            if state["counter"] < confirmed:
+                return "older than confirmed"
+            confirmed = state["counter"]
+            trial = slots.on_trial("/board")
+            running = state["next"] if trial else confirmed
+            if running and not self.holds(folder, running):
+                return "half an application"
+            if trial:
+                if failing and not ota._exists(self.path + ".failed"):
+                    open(self.path + ".failed", "w").close()
+                else:
+                    slots.confirm("/board")
+                continue
+            slots.take_failed("/board")
+            if confirmed == last:
+                return starts
+            result, _ = self.send(min([c for c in self.packages if c > confirmed]))
+            if result != wire.RESULT_OK:
+                return "refused: " + str(result)
+            if self.ask(wire.COMMAND_UPDATE_APPLY, 1)[0] != wire.RESULT_OK:
+                return "not applied"
+        return "never done"
+
+
+def fresh(path, size=BLOCKS):  # noqa: D103
+    # an empty file system
+    with open(path, "wb") as f:
+        for _ in range(size):
+            f.write(b"\xff" * 4096)
+    vfs.VfsLfs2.mkfs(FlashFile(path, 0, size * 4096, lambda kind, n: None))
+
+
+names = globals()
+while True:
+    line = sys.stdin.readline()
+    if not line:
+        break
+    try:
+        print(repr(eval(line, names)))
+    except SyntaxError:
+        exec(line, names)
+        print("None")
