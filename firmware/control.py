@@ -51,6 +51,7 @@ from wire import (
     RESULT_OK,
     RESULT_STALE_COUNTER,
     RESULT_UNKNOWN_COMMAND,
+    RESULT_UPDATE_TOO_BIG,
     RESULT_WRONG_BOOT,
     RESULT_WRONG_DEVICE,
     RESULT_WRONG_NONCE,
@@ -244,9 +245,12 @@ class Control:
         if not self._updater:
             if not self.ota:
                 return RESULT_NOT_PROVISIONED
-            from ota import Updater
+            try:
+                from ota import Updater
 
-            self._updater = Updater(*self.ota)
+                self._updater = Updater(*self.ota)
+            except MemoryError:
+                return RESULT_UPDATE_TOO_BIG
         return self._updater.handle(request[COMMANDKEY_COMMAND], request.get(COMMANDKEY_ARGUMENT), fields)
 
 

@@ -86,7 +86,7 @@ class Updater:
                 yield from self._write(argument)
         except Refused as e:
             result = e.args[0]
-        except OSError:  # no room, or flash that fails: what is there is looked at again by the next begin
+        except (OSError, MemoryError):  # no room, or flash that fails: the next begin looks at what is there
             self._begun = self._files = self._file = None
             result = RESULT_UPDATE_TOO_BIG
         fields[COMMANDKEY_OFFSET] = self._done + self._at
@@ -330,4 +330,4 @@ def _read(path):
     if not _exists(path):
         return b""
     with open(path, "rb") as f:
-        return f.read(MAX_FRAME + 1)
+        return f.read(_size(path))

@@ -52,14 +52,18 @@ class Recorder:
 
     def ask(self, command: Command, argument: Argument = None) -> None:
         """Have one command carried out, keeping nothing meanwhile; CommandError if it is not."""
-        with Client(
+        with self.client() as client:
+            client.command(command, argument)
+
+    def client(self) -> Client:
+        """Return a client that acknowledges nothing."""
+        return Client(
             self._url,
             registry=self._registry,
             auto_acknowledge=False,
             on_event=self.events.append,
             **self._options,  # type: ignore[arg-type]
-        ) as client:
-            client.command(command, argument)
+        )
 
     def in_order(self) -> list[VerifiedFrame]:
         """Return the frames by number: late ones came after their successors."""

@@ -46,6 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     "replay": BASE | {"capture", "packet", "transports"},
     "client": LIVE,
     "recorder": LIVE,
+    "update": FRAMES | {"client"},
     "survey": TRUST | {"capture", "crew", "verdict"},
     "offline": LIVE | {"crew", "survey", "verdict"},
     "plot": LIVE,
@@ -63,7 +64,7 @@ ALLOWED: dict[str, set[str]] = {
     "__init__": LIVE,
     "cli": RECORDED
     | {"assignments", "charts", "fhir", "audit", "export", "inspect", "jws", "plot", "recorder"}
-    | {"gateway", "spool"},
+    | {"gateway", "spool", "update"},
 }
 
 

@@ -20,6 +20,7 @@ from .shrink import reach, shrink
 RESIDENT = "vitalwire"
 STARTING = {"board", "boot", "config", "identity", "signals", "slots"}  # only starts a board; boot.py lets go of it
 NAMES = "names.json"
+ARCHITECTURES = {"esp32": "xtensawin", "esp32s3": "xtensawin", "esp32c3": "rv32imc"}  # of mpy-cross, by chip
 OUTSIDE = {"hal", "links", "board", "main", "start"}  # these meet the chip's own objects
 
 
@@ -47,6 +48,9 @@ def shrink_firmware(sources: dict[Path, str]) -> tuple[dict[Path, str], dict[str
     outside = [module for module in program if module.split(".")[0] in OUTSIDE]
     names = shrink(program, resident, RESIDENT, outside)
     files[RESIDENT] = Path(RESIDENT + ".py")
+    for module in resident:
+        if not module.startswith("sensors"):  # drivers are imported by name, the others by nobody any more
+            del program[module]
     return {files[m]: ast.unparse(ast.fix_missing_locations(tree)) for m, tree in program.items()}, names
 
 

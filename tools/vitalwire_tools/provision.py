@@ -22,7 +22,7 @@ from vitalwire_protocol import spec
 from .folders import FIRMWARE
 from .littlefs_image import pack, unpack
 
-CONFIG_FILE, KEY_FILE, SECRET_FILE = "config.json", "key", "secret"
+CONFIG_FILE, KEY_FILE, SECRET_FILE, MAKER_FILE = "config.json", "key", "secret", "maker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Identity:
     device: str
     key: bytes = field(repr=False)
     secret: bytes = field(repr=False)
+    maker: bytes = b""  # the uncompressed point of the key that signs its updates; empty: it takes none
 
     @property
     def public_key(self) -> bytes:
@@ -40,10 +41,10 @@ class Identity:
         return private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
 
-def new_identity(device: str) -> Identity:
+def new_identity(device: str, maker: bytes = b"") -> Identity:
     """Make a device's identity from the system's randomness."""
     number = ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value
-    return Identity(device, number.to_bytes(32, "big"), token_bytes(spec.SECRET_SIZE))
+    return Identity(device, number.to_bytes(32, "big"), token_bytes(spec.SECRET_SIZE), maker)
 
 
 @cache
@@ -83,7 +84,10 @@ def filesystem_image(identity: Identity, settings: Mapping[str, object], size: i
     """
     config = {"device": identity.device, **settings}
     check_settings(config)
-    return pack({CONFIG_FILE: json.dumps(config).encode(), KEY_FILE: identity.key, SECRET_FILE: identity.secret}, size)
+    files = {CONFIG_FILE: json.dumps(config).encode(), KEY_FILE: identity.key, SECRET_FILE: identity.secret}
+    if identity.maker:
+        files[MAKER_FILE] = identity.maker[1:]
+    return pack(files, size)
 
 
 def reconfigured(image: bytes, settings: Mapping[str, object]) -> bytes:

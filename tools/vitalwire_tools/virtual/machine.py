@@ -65,12 +65,17 @@ def board_file(sectors: int = 0) -> boards.Board:
     return replace(board, partitions=board.partitions | {"journal": (offset, sectors * boards.SECTOR)})
 
 
-def create(folder: Path, device: str = "virtual", settings: Mapping[str, object] | None = None) -> Identity:
-    """Make a new board's flash, with a new identity; FileExistsError if the folder already holds one."""
+def create(
+    folder: Path, device: str = "virtual", settings: Mapping[str, object] | None = None, maker: bytes = b""
+) -> Identity:
+    """Make a new board's flash, with a new identity; FileExistsError if the folder already holds one.
+
+    `maker` is the public key (uncompressed point) of who may sign updates.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / FLASH).exists():
         raise FileExistsError(folder / FLASH)
-    board, identity = board_file(), new_identity(device)
+    board, identity = board_file(), new_identity(device, maker)
     offset, size = board.partitions["vfs"]
     flash = bytearray(b"\xff") * board.flash
     flash[offset : offset + size] = filesystem_image(identity, dict(settings or {}), size)
