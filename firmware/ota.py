@@ -1,4 +1,4 @@
-# An update on its way into the slot that does not run (SPEC.md section 12): the signed manifest, then the files that it
+# An update on its way into the slot that does not run (SPEC.md section 14): the signed manifest, then the files that it
 # names, one behind the other. What is in flash tells how far it is, so it goes on after any power cut; nothing of it
 # counts before its signature, and none of its files before their digests were right. Loaded only when somebody updates.
 import os

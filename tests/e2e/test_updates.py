@@ -20,6 +20,7 @@ from vitalwire_tools.virtual.machine import board_file
 from .board_log import events, number, unharmed, until
 from .reader import Recorder, captured
 
+HEAP = 176 * 1024  # bytes: receiving an update takes more than recording alone, twice as much here as on a chip
 MAKER = ec.generate_private_key(ec.SECP256R1())
 
 
@@ -37,7 +38,7 @@ def firmwares(recorder: Recorder) -> list[str]:
 
 def test_an_update_is_confirmed_by_a_reader(bench: Callable[..., Any], tmp_path: Path, package: Package) -> None:
     """While it is sent no sample is lost; it starts, is confirmed by its first acknowledged frames, and stays."""
-    running = bench(speed=20.0, maker=crypto.public_point(MAKER))
+    running = bench(speed=20.0, heap=HEAP, maker=crypto.public_point(MAKER))
     recorder = Recorder(running.board.url, running.registry, tmp_path)
     recorder.run(until(6.0, boot=1))
     with recorder.client() as client:
@@ -65,7 +66,7 @@ def test_an_update_is_confirmed_by_a_reader(bench: Callable[..., Any], tmp_path:
 
 def test_an_application_that_does_not_start_is_dropped(bench: Callable[..., Any], tmp_path: Path) -> None:
     """An update whose application fails is started once; the one before returns, says so, and nothing is lost."""
-    running = bench(speed=20.0, maker=crypto.public_point(MAKER))
+    running = bench(speed=20.0, heap=HEAP, maker=crypto.public_point(MAKER))
     recorder = Recorder(running.board.url, running.registry, tmp_path)
     recorder.run(until(4.0, boot=1))
     broken = application(board_file(), "broken")
@@ -84,13 +85,13 @@ def test_an_application_that_does_not_start_is_dropped(bench: Callable[..., Any]
 
 def test_only_the_maker_updates(bench: Callable[..., Any], tmp_path: Path, package: Package) -> None:
     """Another's signature is refused over the link; a board that has no maker's key takes no update at all."""
-    running = bench(speed=20.0, maker=crypto.public_point(ec.generate_private_key(ec.SECP256R1())))
+    running = bench(speed=20.0, heap=HEAP, maker=crypto.public_point(ec.generate_private_key(ec.SECP256R1())))
     with (
         Recorder(running.board.url, running.registry, tmp_path).client() as client,
         pytest.raises(CommandError, match="UPDATE_FORGED"),
     ):
         send(client, package)
-    without = bench(speed=20.0)
+    without = bench(speed=20.0, heap=HEAP)
     (tmp_path / "other").mkdir()
     with (
         Recorder(without.board.url, without.registry, tmp_path / "other").client() as client,

@@ -202,11 +202,14 @@ def test_the_firmware_joins() -> None:
 
 @pytest.mark.parametrize("architecture", ["x64", "xtensawin"])
 def test_it_compiles_for_each_chip(architecture: str, tmp_path: Path) -> None:
-    """The image has every module and says what its short names mean; a source that does not compile is named."""
+    """The image has every module once and says what its short names mean; a source that does not compile is named."""
     image = compile_firmware(tmp_path / "image", architecture)
-    assert {p.relative_to(FIRMWARE).with_suffix(".mpy") for p in FIRMWARE.rglob("*.py")} < {
-        p.relative_to(image) for p in image.rglob("*.mpy")
-    }
+    modules = {p.relative_to(FIRMWARE).with_suffix(".mpy") for p in FIRMWARE.rglob("*.py")}
+    found = {p.relative_to(image) for p in image.rglob("*.mpy")}
+    joined = modules - found
+    assert {Path(f"{name}.mpy") for name in ("app", "journal", "wire")} < joined
+    assert found - modules == {Path(f"{RESIDENT}.mpy")}
+    assert not any(path.parts[0] in {"hal", "sensors", "main.mpy", "boot.mpy", "ota.mpy"} for path in joined)
     assert json.loads((image / NAMES).read_text())
     with pytest.raises(subprocess.CalledProcessError, match="mpy-cross"):
         compile_firmware(tmp_path / "bad", architecture, {"bad.py": "def f():\n yield\n nonlocal x"})

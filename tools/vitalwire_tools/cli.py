@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from vitalwire import crypto, paths
+from vitalwire import crypto, jws, paths
 from vitalwire.cli import output
 from vitalwire.cli.stopping import stoppable
 from vitalwire.errors import TransportError, UsageError
@@ -25,6 +25,7 @@ from vitalwire.registry import Registry
 from vitalwire_protocol.spec import Policy
 
 from .commands import catalog, image
+from .commands import release as releasing
 from .commands.needing import needing
 
 board = typer.Typer(help="Boards: those there are, new ones, and the one that runs here.", no_args_is_help=True)
@@ -34,6 +35,7 @@ board.command("list")(catalog.show)
 board.command("new")(catalog.new)
 board.command("image")(image.image)
 board.command("flash")(image.flash)
+board.command("release")(releasing.release)
 bench = typer.Typer(help="Measure, each figure as a ratio within one run; --json for programs.", no_args_is_help=True)
 
 POLICIES = "|".join(each.name.lower() for each in Policy)
@@ -63,6 +65,10 @@ def virtual(
     policy: Annotated[
         str | None, typer.Option(metavar=POLICIES, help="How it protects its frames from now on; without, as before.")
     ] = None,
+    maker: Annotated[
+        Path | None,
+        typer.Option(metavar="PEM", help="Who may sign its updates: a P-256 key, when the board is made."),
+    ] = None,
     enrol: Annotated[bool, typer.Option("--enrol", help="Trust this board in your registry, with its secret.")] = False,
     registry: Annotated[
         Path | None, typer.Option("--registry", metavar="FILE", help="The registry for --enrol, instead of your own.")
@@ -80,7 +86,7 @@ def virtual(
 
     home = (folder or paths.data_dir() / "boards" / "virtual").resolve()
     if not (home / FLASH).exists():
-        create(home)
+        create(home, maker=crypto.public_point(jws.load_public_key(maker)) if maker else b"")
     public_key = bytes.fromhex(json.loads((home / ABOUT).read_text())["public_key"])
     thumbprint = crypto.thumbprint(public_key)
     with Registry(registry or paths.registry_file()) as trusted:

@@ -48,8 +48,9 @@ def shrink_firmware(sources: dict[Path, str]) -> tuple[dict[Path, str], dict[str
     outside = [module for module in program if module.split(".")[0] in OUTSIDE]
     names = shrink(program, resident, RESIDENT, outside)
     files[RESIDENT] = Path(RESIDENT + ".py")
+    whole = {a.name for tree in program.values() for s in ast.walk(tree) if isinstance(s, ast.Import) for a in s.names}
     for module in resident:
-        if not module.startswith("sensors"):  # drivers are imported by name, the others by nobody any more
+        if not module.startswith("sensors") and module not in whole:  # drivers are looked up by name
             del program[module]
     return {files[m]: ast.unparse(ast.fix_missing_locations(tree)) for m, tree in program.items()}, names
 

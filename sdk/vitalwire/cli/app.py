@@ -9,7 +9,7 @@ import typer
 
 from vitalwire.errors import UsageError
 
-from . import audit, device, export, fhir, gateway, inspect, monitor, plot, ports, record, replay, verify
+from . import audit, device, export, fhir, gateway, inspect, monitor, plot, ports, record, replay, update, verify
 
 GROUP = "vitalwire.commands"  # of entry points: name = "module:typer_app"
 
@@ -22,7 +22,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (ports, monitor, record, replay, verify, inspect, plot, export):
+for command in (ports, monitor, record, replay, verify, inspect, plot, export, update):
     name = command.__name__.rsplit(".", 1)[-1]
     app.command(name)(getattr(command, name))
 app.add_typer(device.app, name="device")

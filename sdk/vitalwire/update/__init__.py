@@ -1,4 +1,4 @@
-"""Updates of a device's firmware: what a maker signs, and its way to the device (SPEC.md section 12)."""
+"""Updates of a device's firmware: what a maker signs, and its way to the device (SPEC.md section 14)."""
 
 from .manifest import Manifest, PackedFile, parse_manifest, sign_manifest
 from .package import Package, pack, read_package

@@ -1,4 +1,4 @@
-"""Joins modules into one, so that they share names, tables and imports; a stub stays where each of them was."""
+"""Joins modules into one, so that they share names, tables and imports; a stub takes the place of each."""
 
 from __future__ import annotations
 

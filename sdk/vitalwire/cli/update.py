@@ -1,0 +1,52 @@
+"""`vitalwire update`: another firmware for a device, over its link."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vitalwire import jws
+from vitalwire.client import Client
+from vitalwire.errors import UsageError
+from vitalwire.update import apply, confirmed, read_package, send
+
+from . import output
+from .options import Json, RegistryFile, Url, opened
+
+
+def update(
+    url: Url,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The update, from `vitalwire board release`.")],
+    key: Annotated[Path, typer.Option("--key", metavar="PEM", help="The maker's public key: what it signed is sent.")],
+    later: Annotated[
+        bool, typer.Option("--later", help="Leave the start to the device's next one, instead of starting it now.")
+    ] = False,
+    registry: RegistryFile = None,
+    as_json: Json = False,
+) -> None:
+    """Send an update to a device and start it there, on trial: it stays once its first frames are acknowledged.
+
+    Interrupted, it goes on where it was. Frames that arrive meanwhile stay on the device.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from error
+    package = read_package(data, jws.load_public_key(key))
+    manifest = package.manifest
+    with opened(registry) as trusted, Client(url, registry=trusted, state=":memory:", auto_acknowledge=False) as client:
+        before = confirmed(client)
+        with output.progress(f"sending {manifest.firmware}", len(data), quiet=as_json) as step:
+            send(client, package, step)
+        apply(client, now=not later)
+    if as_json:
+        output.show_json(
+            {"firmware": manifest.firmware, "counter": manifest.counter, "before": before, "started": not later}
+        )
+        return
+    output.say(
+        f"{manifest.firmware} (counter {manifest.counter}, before {before}) "
+        + ("waits for the device's next start" if later else "starts; read the device to confirm it")
+    )
