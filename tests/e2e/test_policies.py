@@ -7,15 +7,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+from typer.testing import CliRunner
+
+from vitalwire.cli.app import app
 from vitalwire.client import Client
+from vitalwire.errors import UsageError
+from vitalwire.messages import Trust
 from vitalwire.offline import Reader
 from vitalwire.registry import Registry
+from vitalwire.session import ChainBreak, Disproved, Sealed, SecurityEvent
 from vitalwire.verdict import Conclusion, conclude, verify
 from vitalwire_protocol.spec import Kind, Policy
+from vitalwire_tools.provision import filesystem_image, new_identity, reconfigured
 from vitalwire_tools.virtual.machine import FLASH, board_file
 
 from .board_log import unharmed, until
 from .reader import Recorder, captured
+from .test_full_journal import alone
 
 
 def test_private_samples_arrive_with_the_key_and_are_proven_without(bench: Callable[..., Any], tmp_path: Path) -> None:
@@ -35,6 +44,57 @@ def test_private_samples_arrive_with_the_key_and_are_proven_without(bench: Calla
     assert all(frame.opaque and not frame.signals for frame in data)
     whole = recorder.capture.read_bytes()
     assert all(frame.frame.blocks is not None and frame.frame.blocks not in whole for frame in frames if frame in data)
+
+
+def test_sealed_samples_arrive_authentic_and_become_sealed(bench: Callable[..., Any], tmp_path: Path) -> None:
+    """Every sample is as it was played; the reader hears what is sealed, over a reset too; the verdict needs no secret,
+    and says of the rest that only MACs prove it."""
+    running = bench(settings={"policy": "seal", "seal_frames": 8}, speed=20.0)
+    recorder = Recorder(running.board.url, running.registry, tmp_path)
+    recorder.run(until(31.0))
+    running.board.reset()
+    recorder.run(until(10.0, boot=2))
+    frames = recorder.in_order()
+    assert frames[0].descriptor.policy == Policy.SEAL
+    assert unharmed([frame for frame in frames if frame.boot == 1], running.board.played()) > 10_000
+    signed = {frame.seq for frame in frames if frame.frame.signed}
+    assert 4 <= len(signed) < len(frames) / 3
+    assert {frame.kind for frame in frames if frame.frame.signed} >= {Kind.DESCRIPTOR, Kind.EVENT, Kind.DATA}
+    sealed = {seq for event in recorder.told(Sealed) for seq in range(event.first, event.last + 1)}
+    sealed |= {frame.seq for frame in frames if frame.trust == Trust.SEALED}
+    assert sealed == {frame.seq for frame in frames if frame.seq < max(signed)} - signed
+    tail = len(frames) - len(sealed) - len(signed)
+    assert not recorder.told(SecurityEvent) + recorder.told(ChainBreak) + recorder.told(Disproved)
+    with Registry() as stranger:
+        stranger.enrol(running.thumbprint, "virtual")
+        (unknowing,) = verify(captured(recorder.capture), stranger).devices
+    (knowing,) = verify(captured(recorder.capture), running.registry).devices
+    assert (knowing.verified, knowing.authentic, knowing.unchecked) == (len(frames) - tail, tail, 0)
+    assert (unknowing.verified, unknowing.authentic, unknowing.unchecked) == (len(frames) - tail, 0, tail)
+    assert knowing.complete
+    read = list(Reader(recorder.capture, running.registry).frames())
+    assert [frame.seq for frame in read] == [frame.seq for frame in frames if frame.seq <= max(signed)]
+
+
+def test_a_full_journal_leaves_sealed_groups(bench: Callable[..., Any], tmp_path: Path) -> None:
+    """What a full journal gave up is declared under a signature, and everything that is left is sealed or the tail."""
+    running = bench(settings={"policy": "seal", "seal_frames": 6}, speed=50.0, sectors=16)
+    alone(running.board, 90)
+    recorder = Recorder(running.board.url, running.registry, tmp_path)
+    recorder.run(lambda frames: len(frames) > 20 and frames[-1].kind == Kind.STATUS)
+    (device,) = verify(captured(recorder.capture), running.registry).devices
+    assert device.dropped > 10
+    assert device.complete, device
+    assert device.verified + device.authentic + device.dropped + device.burned == max(f.seq for f in recorder.frames)
+    assert device.authentic < 6
+
+
+def test_the_command_sets_the_policy(tmp_path: Path) -> None:
+    """`board run virtual --policy` makes and changes a board's policy and refuses what is none."""
+    with pytest.raises(UsageError, match="policy cannot be"):
+        reconfigured(filesystem_image(new_identity("one"), {}, 1 << 16), {"policy": "none"})
+    done = CliRunner().invoke(app, ["board", "run", "virtual", "--folder", str(tmp_path / "b"), "--policy", "none"])
+    assert isinstance(done.exception, UsageError) or done.exit_code == 2
 
 
 def test_a_board_without_its_counters_makes_nothing(bench: Callable[..., Any], tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from .options import Fingerprints, Json, RegistryFile, Workers, crew_for, opened
 WORDS = {
     Conclusion.COMPLETE: "[green]complete[/green]: every frame verified, none missing",
     Conclusion.INCOMPLETE: "[yellow]incomplete[/yellow]: what is there is verified",
+    Conclusion.UNSEALED: "[yellow]unsealed[/yellow]: complete as far as signatures reach, the rest has only MACs",
     Conclusion.REFUSED: "[red]not to be believed[/red]: some of it is refused",
 }
 
@@ -40,7 +41,9 @@ def verify(
 
     Exit code 0: every frame is verified, and none is missing between each device's first and last. 1: every frame that
     is there is verified, but frames are missing, bytes are damaged, or nothing is there. 4: frames are there that are
-    not to be believed. 2: a wrong argument. 3: not a capture. 6: a file that cannot be read.
+    not to be believed. 8: as 0 as far as signatures reach; behind them are frames of policy `seal` that only a MAC
+    proves so far, which whoever has the device's secret can make. 2: a wrong argument. 3: not a capture. 6: a file
+    that cannot be read.
     """
     paths = [part for file in files for part in survey.files(file)]
     with (
@@ -82,6 +85,8 @@ def _show(verdict: Verdict, damage: Sequence[tuple[Path, Damage]], conclusion: C
         _counted(
             table, "missing", missing(device), ", ".join(f"{a}-{b}" if a != b else f"{a}" for a, b in device.missing)
         )
+        _counted(table, "authentic", device.authentic, "by a MAC alone, no signature covers them")
+        _counted(table, "unchecked", device.unchecked, "with a MAC that takes the secret to check, no signature covers")
         _counted(table, "burned", device.burned, "never used, by the device's signed word")
         _counted(
             table, "dropped", device.dropped, "given up by the device when its journal was full, by its signed word"

@@ -49,7 +49,7 @@ class _PartVerifier(Verifier):
         for thumbprint, lane in self._lanes.items():
             assert isinstance(lane.tally, _Runs)
             runs[thumbprint] = lane.tally.runs
-            if lane.tally.refused:
+            if lane.tally.refused or lane.loose:
                 return None
         if self._refused or self._held or len(self._known) != known:
             return None

@@ -16,13 +16,16 @@ class Conclusion(IntEnum):
         1  # every frame that is there is verified, but frames are missing, bytes are damaged or nothing is there
     )
     REFUSED = 4  # frames are there that are not to be believed
+    UNSEALED = 8  # complete as far as signatures reach, behind them are frames that only a MAC proves
 
 
 def conclude(verdict: Verdict, damaged: int = 0) -> Conclusion:
     """Return what follows; `damaged` counts the bytes of a capture that are no frame."""
     if verdict.refused or any(_refused(device) for device in verdict.devices):
         return Conclusion.REFUSED
-    return Conclusion.COMPLETE if verdict.ok and not damaged else Conclusion.INCOMPLETE
+    if damaged or not verdict.verified or verdict.refused or not all(device.complete for device in verdict.devices):
+        return Conclusion.INCOMPLETE
+    return Conclusion.UNSEALED if verdict.unsealed else Conclusion.COMPLETE
 
 
 def _refused(device: DeviceVerdict) -> bool:
@@ -50,6 +53,8 @@ def device_as_dict(device: DeviceVerdict) -> dict[str, object]:
         "ok": device.ok,
         "complete": device.complete,
         "verified": device.verified,
+        "authentic": device.authentic,
+        "unchecked": device.unchecked,
         "by_chain": device.by_chain,
         "first": device.first,
         "head": device.head,
@@ -71,6 +76,7 @@ def as_dict(verdict: Verdict, damaged: int = 0) -> dict[str, object]:
         "conclusion": conclude(verdict, damaged).name.lower(),
         "frames": verdict.frames,
         "verified": verdict.verified,
+        "unsealed": verdict.unsealed,
         "damaged_bytes": damaged,
         "refused": {reason.value: count for reason, count in verdict.refused.items()},
         "devices": [device_as_dict(device) for device in verdict.devices],

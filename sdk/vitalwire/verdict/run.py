@@ -1,6 +1,7 @@
 """A run: frames of one descriptor whose links and numbers follow each other without a gap.
 
-Whoever verifies the signature of its last frame has proven them all. Nothing here verifies or judges.
+Whoever verifies the signature of its last frame has proven them all, those with MACs among them. Nothing here verifies
+or judges.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ PLAIN = Words()
 class Run:
     """Frames from number `first` on; lists of one entry a frame, and what is said by few of them, by number."""
 
-    __slots__ = ("boots", "digests", "first", "future", "prev", "raws", "words")
+    __slots__ = ("boots", "digests", "first", "future", "maced", "prev", "raws", "words")
 
     def __init__(self, first: int, prev: bytes) -> None:
         self.first = first
@@ -33,6 +34,7 @@ class Run:
         self.digests: list[bytes] = []  # 16 bytes each
         self.boots: list[int] = []
         self.future: set[int] = set()  # numbers whose UTC lies in the future
+        self.maced: set[int] = set()  # numbers of frames that have a MAC and no signature
         self.words: dict[int, Words] = {}
 
     def __len__(self) -> int:

@@ -9,6 +9,7 @@ from itertools import islice
 
 from vitalwire.session.chain import Chain, Declaration, Finding, Link, State
 from vitalwire.session.outcomes import Burned, ChainBreak, Dropped, GapForgotten, Reason
+from vitalwire.session.unsealed import Unsealed
 from vitalwire.verdict.run import PLAIN, Run, Words
 from vitalwire_protocol import spec
 
@@ -21,7 +22,8 @@ class DeviceVerdict:
     """What a record proves of one device. `burned`, `dropped` and `forgotten` count numbers, everything else frames.
 
     `by_chain` of the verified frames were proven by a later one's signature. `missing` are ranges of numbers,
-    `forgotten` how many more are missing than can be named; `breaks` are (number, why), of `break_count`.
+    `forgotten` how many more are missing than can be named; `breaks` are (number, why), of `break_count`. Of frames
+    that no signature covers, `authentic` have a right MAC, of `unchecked` ones nobody here can tell; none is verified.
     """
 
     device: bytes
@@ -41,7 +43,14 @@ class DeviceVerdict:
     breaks: tuple[tuple[int, str], ...] = ()
     break_count: int = 0
     refused: Mapping[Reason, int] = field(default_factory=dict)
+    authentic: int = 0
+    unchecked: int = 0
     by_chain: int = field(default=0, compare=False)
+
+    @property
+    def sealed(self) -> bool:
+        """Whether a signature, its own or a seal's, stands behind every frame that counts."""
+        return not (self.authentic or self.unchecked)
 
     @property
     def complete(self) -> bool:
@@ -50,8 +59,12 @@ class DeviceVerdict:
 
     @property
     def ok(self) -> bool:
-        """Whether it is complete and nothing in it was contradicted, refused or set aside."""
-        return self.complete and not (self.conflicts or self.future or self.undecided or any(self.refused.values()))
+        """Whether it is complete and sealed, and nothing in it was contradicted, refused or set aside."""
+        return (
+            self.complete
+            and self.sealed
+            and not (self.conflicts or self.future or self.undecided or any(self.refused.values()))
+        )
 
 
 class Tally:
@@ -70,6 +83,23 @@ class Tally:
         self._anchor = anchor and (anchor[0], anchor[1][: spec.PREV_SIZE])
         self._anchored = False
         self._barrier = 0  # the last number up to the anchor that no link leads beyond
+        self._end: tuple[int, bytes] | None = None  # the head that is proven, once frames come that are not
+        self._unsealed = Unsealed()
+
+    def repeats(self, link: Link) -> bool:
+        """Return whether exactly this frame was counted before; if so, that is counted."""
+        if self._seen.get(link.seq) != link.digest or link.seq in self._aside:
+            return False
+        self._counts["duplicates"] += 1
+        return True
+
+    def repeated(self) -> None:
+        """Count a frame that came twice."""
+        self._counts["duplicates"] += 1
+
+    def demands(self, link: Link) -> bool:
+        """Return whether what is proven so far proves exactly this frame."""
+        return self._chain.fixes(link)
 
     def accept(self, run: Run) -> None:
         """Count a run of proven frames."""
@@ -151,25 +181,54 @@ class Tally:
         if self._anchor is not None and seq <= self._anchor[0]:
             self._barrier = max(self._barrier, seq)
 
+    def settle(self, link: Link, *, future: bool, authentic: bool | None) -> None:
+        """Count a frame that no signature covers, after all that are proven and by number; None: nobody can tell."""
+        if self._end is None:
+            self._land()
+            self._end = self._chain.head, self._chain.digest
+        seen = self._seen.get(link.seq)
+        false = seen is not None or self._unsealed.contradicts(self._chain, link)
+        if seen == link.digest:
+            self._counts["duplicates"] += 1
+        elif authentic is False:
+            self.refused[Reason.FORGED] += 1
+        elif false and authentic is None:
+            self.refused[Reason.UNSEALED] += 1
+        elif false:
+            self._counts["conflicts"] += 1
+        elif not self._chain.is_open(link.seq):
+            self._counts["undecided"] += 1
+        else:
+            self._counts["future" if future else "authentic" if authentic else "unchecked"] += 1
+            self._seen[link.seq] = link.digest
+            self._unsealed.add(link)
+            if not self._chain.head:
+                self._first = link.seq
+            self._add(link)
+
     # ------------------------------------------------------------ the end
+
+    def _land(self) -> None:
+        while self._floating:
+            self._link(self._floating.pop(min(self._floating)), ())
 
     def verdict(self, name: str, *, revoked: bool) -> DeviceVerdict:
         """Return what was counted; of a revoked device only what links lead to from the anchor counts as verified."""
-        while self._floating:
-            self._link(self._floating.pop(min(self._floating)), ())
+        self._land()
         if revoked:
             return self._up_to_anchor(name)
         chain = self._chain
+        head, digest = self._end or (chain.head, chain.digest)
         missing = tuple((hole.first, hole.last) for hole in chain.holes if hole.state == State.MISSING)
         return DeviceVerdict(
-            chain.device, name, self._counts["verified"], self._first, chain.head, chain.digest,
+            chain.device, name, self._counts["verified"], self._first, head, digest,
             duplicates=self._counts["duplicates"], conflicts=self._counts["conflicts"],
             future=self._counts["future"], undecided=self._counts["undecided"],
             burned=self._counts["burned"], dropped=self._counts["dropped"],
             missing=missing, forgotten=self._counts["forgotten"],
             breaks=tuple(sorted(self._breaks)), break_count=self._counts["break_count"],
             refused={reason: count for reason, count in self.refused.items() if count},
-            by_chain=self._counts["by_chain"],
+            authentic=self._counts["authentic"], unchecked=self._counts["unchecked"], by_chain=self._counts["by_chain"],
         )  # fmt: skip
 
     def _up_to_anchor(self, name: str) -> DeviceVerdict:

@@ -4,6 +4,7 @@ Frames that follow each other are verified by the last one's signature and the h
 8): each frame's bytes are fixed by the PREV of the next, so one signature proves the run. Every other rule, the form
 of each frame included, is checked for each frame, so the verdict is that of checking every signature. It would differ
 only for a device that continues its chain from a frame it did not sign itself, which nobody without its key can make.
+Frames with MACs wait in `Loose` for the signed one that covers them; of those left at the end only the MAC is checked.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from vitalwire.crypto import load_public_key, verify_sign1
+from vitalwire.crypto import frame_key, load_public_key, verify_mac0, verify_sign1
 from vitalwire.errors import InputError, SignatureError
 from vitalwire.frame.form import parse_any
 from vitalwire.frame.scan import scan
@@ -23,6 +24,7 @@ from vitalwire.registry import Registry
 from vitalwire.session.chain import declarations
 from vitalwire.session.limits import FUTURE_US
 from vitalwire.session.outcomes import Reason
+from vitalwire.verdict.loose import Loose, One
 from vitalwire.verdict.run import PLAIN, Part, Run, Words
 from vitalwire.verdict.tally import DeviceVerdict, Tally
 from vitalwire_protocol import spec
@@ -47,6 +49,11 @@ class Verdict:
     def verified(self) -> int:
         """How many frames are to be believed."""
         return sum(device.verified for device in self.devices)
+
+    @property
+    def unsealed(self) -> int:
+        """How many frames no signature covers, but a MAC."""
+        return sum(device.authentic + device.unchecked for device in self.devices)
 
     @property
     def ok(self) -> bool:
@@ -76,21 +83,25 @@ def verify(
 
 
 class Known(NamedTuple):
-    """Whose a verified descriptor is: thumbprint and public key (uncompressed point)."""
+    """Whose a verified descriptor is: thumbprint and public key (uncompressed point); its number and policy."""
 
     thumbprint: bytes
     point: bytes
+    seq: int
+    policy: int
 
 
 class _Lane:
     """One device: its count, and the run that its next frame may join."""
 
-    __slots__ = ("boot", "key", "point", "prev", "run", "seq", "tally")
+    __slots__ = ("boot", "described", "key", "loose", "point", "prev", "run", "seq", "tally")
 
     def __init__(self, point: bytes, tally: Tally) -> None:
         self.point = point
         self.key = load_public_key(point)
         self.tally = tally
+        self.described: dict[bytes, tuple[int, int]] = {}  # number and policy of its descriptors, by digest
+        self.loose = Loose()
         self.run: Run | None = None
         self.prev = b""  # what the next frame must have to join the run: this PREV,
         self.seq = self.boot = 0  # this number, and at least this boot
@@ -134,6 +145,7 @@ class Verifier:
             self._finish(lane)
             device = self._registry.get(thumbprint)
             revoked = device is None or device.revoked_us is not None
+            self._settle(lane, revoked=revoked)
             verdicts.append(lane.tally.verdict(device.name if device else "", revoked=revoked))
         return Verdict(self._frames, tuple(verdicts), {reason: n for reason, n in self._refused.items() if n})
 
@@ -146,12 +158,16 @@ class Verifier:
 
     def known(self) -> dict[bytes, Known]:
         """Return the descriptors frames may name, by digest."""
-        return {digest: Known(lane.tally.device, lane.point) for digest, lane in self._known.items()}
+        return {
+            digest: Known(lane.tally.device, lane.point, *lane.described[digest])
+            for digest, lane in self._known.items()
+        }
 
     def learn(self, known: Mapping[bytes, Known]) -> None:
         """Take descriptors for verified."""
         for digest, each in known.items():
             self._known[digest] = self._lane(each.thumbprint, each.point)
+            self._known[digest].described[digest] = each.seq, each.policy
 
     def take(self, part: Part) -> bool:
         """Count a part that was judged apart, behind what was fed; False, and nothing is counted, if it cannot be."""
@@ -161,7 +177,7 @@ class Verifier:
         self._frames += part.frames
         for thumbprint, runs in part.runs.items():
             for run in runs:
-                self._lanes[thumbprint].tally.accept(run)
+                self._accept(self._lanes[thumbprint], run)
         return True
 
     # ------------------------------------------------------------ into runs
@@ -186,6 +202,9 @@ class Verifier:
         if lane is None:
             self._hold(raw, need, received_us)
             return
+        if frame is not None and not frame.signed and lane.described[need][1] != spec.Policy.SEAL:
+            lane.tally.refused[Reason.DOWNGRADE] += 1
+            return
         run = lane.run
         if run is None or prev != lane.prev or seq != lane.seq or boot < lane.boot:
             self._finish(lane)
@@ -199,6 +218,8 @@ class Verifier:
             run.future.add(seq)
         if frame is not None and (words := Words(declarations(frame), frame.body is not None)) != PLAIN:
             run.words[seq] = words
+        if frame is not None and not frame.signed:
+            run.maced.add(seq)
         if len(run.raws) >= self._max_run:
             self._finish(lane)
         elif self._open > _MAX_OPEN:
@@ -225,9 +246,11 @@ class Verifier:
             lane.tally.refused[Reason.FORGED] += 1
             return False
         while len(self._known) >= MAX_DESCRIPTORS:
-            del self._known[next(iter(self._known))]
+            digest = next(iter(self._known))
+            del self._known.pop(digest).described[digest]
             self._forgot = True
         self._known[body.digest] = lane
+        lane.described[body.digest] = frame.seq, body.policy
         for raw, received_us in self._take_held(body.digest):
             self._take(raw, received_us)
         return True
@@ -257,17 +280,61 @@ class Verifier:
     # ------------------------------------------------------------ out of runs
 
     def _finish(self, lane: _Lane) -> None:
-        """Find the last frame of the run whose signature verifies: it and all before it are proven."""
+        """Find the last frame of the run that is proven by itself: it and all before it are proven."""
         run, lane.run = lane.run, None
         if run is None:
             return
         self._open -= len(run)
         while len(run):
+            last = run[len(run) - 1]
+            if last.seq in run.maced:
+                if lane.tally.demands(last):
+                    self._accept(lane, run)
+                    return
+                self._put_aside(lane, One(last, run.raws[-1], run.words.get(last.seq, PLAIN), last.seq in run.future))
+                run.drop_last()
+                continue
             try:
                 verify_sign1(run.raws[-1], lane.key)
             except SignatureError:
                 lane.tally.refused[Reason.FORGED] += 1
                 run.drop_last()
             else:
-                lane.tally.accept(run)
+                self._accept(lane, run)
                 return
+
+    def _accept(self, lane: _Lane, run: Run) -> None:
+        """Count a proven run, and before it what its links prove of the frames put aside."""
+        if lane.loose:
+            words = (word for words in run.words.values() for word in words.declared)
+            for seq, digest in [(run.first, run.prev), *((word.first, word.prev) for word in words)]:
+                if (older := lane.loose.take(seq - 1, digest)) is not None:
+                    lane.tally.accept(older)
+        lane.tally.accept(run)
+
+    def _put_aside(self, lane: _Lane, one: One) -> None:
+        if one.link in lane.loose:
+            lane.tally.repeated()
+        elif not lane.tally.repeats(one.link) and lane.loose.add(one) is not None:
+            lane.tally.refused[Reason.UNSEALED] += 1
+
+    def _settle(self, lane: _Lane, *, revoked: bool) -> None:
+        """Count the frames that no signature covers by their MACs; of a revoked device none counts."""
+        if revoked:
+            lane.tally.refused[Reason.REVOKED] += len(lane.loose)
+            return
+        secret = self._registry.secret(lane.tally.device)
+        key = None if secret is None else frame_key(secret, lane.tally.device)
+        for one in lane.loose.rest():
+            authentic = None
+            if key is not None:
+                try:
+                    verify_mac0(one.raw, key)
+                    authentic = True
+                except SignatureError:
+                    authentic = False
+            before = [(seq, digest) for digest, (seq, _) in lane.described.items() if seq < one.link.seq]
+            if max(before, default=(0, b""))[1] != parse_any(one.raw).descriptor:
+                lane.tally.refused[Reason.DOWNGRADE] += 1
+            else:
+                lane.tally.settle(one.link, future=one.future, authentic=authentic)
