@@ -35,6 +35,11 @@ def test_size_reports_what_its_tables_show(tmp_path: Path) -> None:
     assert result["excess_bytes"] <= 0
     assert result["total_ratio"] == (first["bits"] + second["bits"]) / (first["flac_bits"] + second["flac_bits"])
     assert result["worst_ratio"] >= result["total_ratio"]
+    short, long = result["costs"]
+    assert [short["seconds"], long["seconds"]] == [short["lost_most"], long["latency_most"]] == [0.5, 2.0]
+    assert (short["latency_mean"], long["lost_mean"], short["signatures_per_hour"]) == (0.25, 1.0, 7200)
+    assert short["bits_per_sample"] * 2048 == sum(each["lengths"]["0.5"] for each in (first, second))
+    assert short["ratio"] > long["ratio"] == result["total_ratio"]
     shown = io.StringIO()
     for table in size.render(result):
         Console(file=shown, width=140).print(table)

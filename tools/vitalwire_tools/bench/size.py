@@ -10,7 +10,7 @@ import lzma
 import os
 import subprocess
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -99,9 +99,8 @@ def run(
     """Return the sizes of `files`, or without any of all published recordings, and their sums.
 
     `recordings` has for each the bits of blocks of the longest of `lengths` (seconds), of FLAC, xz, zlib and raw
-    samples; `total_ratio` and `worst_ratio` are blocks / FLAC; `lengths` gives the ratio of the totals for each length,
-    which is also the latency of the oldest sample and what a power cut costs at most. Raises what `load` or `load_file`
-    raise.
+    samples; `total_ratio` and `worst_ratio` are blocks / FLAC; `costs` says of each length what it costs. Raises what
+    `load` or `load_file` raise.
     """
     recordings = [channel for file in files for channel in load_file(file, rate)] if files else load(folder)
     lengths = sorted(lengths)
@@ -117,7 +116,29 @@ def run(
         "total_ratio": sum(result["bits"] for result in results) / flac,
         "worst_ratio": max(result["bits"] / result["flac_bits"] for result in results),
         "excess_bytes": max(result["excess_bytes"] for result in results),
-        "lengths": {str(s): sum(result["lengths"][str(s)] for result in results) / flac for s in lengths},
+        "costs": [_cost(seconds, results) for seconds in lengths],
+    }
+
+
+def _cost(seconds: float, results: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return what blocks of so many seconds cost: bits a sample of all recordings, and seconds.
+
+    A sample waits in the ring until its block is full, the first of a block longest, the last not at all; a power cut
+    takes what waits. So both are the block's length at most and half of it on average; frames that are made are in the
+    journal and wait for nobody. Every block is a frame with a signature of its own.
+    """
+    totals = {key: sum(each[key] for each in results) for key in ("samples", "flac_bits")}
+    bits = sum(each["lengths"][str(seconds)] for each in results)
+    return {
+        "seconds": seconds,
+        "bits_per_sample": bits / totals["samples"],
+        "ratio": bits / totals["flac_bits"],
+        "worst_ratio": max(each["lengths"][str(seconds)] / each["flac_bits"] for each in results),
+        "latency_most": seconds,
+        "latency_mean": seconds / 2,
+        "lost_most": seconds,
+        "lost_mean": seconds / 2,
+        "signatures_per_hour": 3600 / seconds,
     }
 
 
@@ -136,7 +157,14 @@ def render(result: dict[str, Any]) -> list[Table]:
     sizes.add_row(
         "total, kB", "", "", *(f"{total:.0f}" for total in totals), f"{100 * result['total_ratio'] - 100:+.1f} %"
     )
-    costs = Table("blocks of at most", "latency, and loss at a power cut", "total to FLAC", title="what a length costs")
-    for seconds, ratio in result["lengths"].items():
-        costs.add_row(f"{float(seconds):g} s", f"{float(seconds):g} s", f"{100 * ratio - 100:+.1f} %")
+    costs = Table(title="what a block's length costs")
+    for column in ("block", "bits a sample", "to FLAC", "worst", "a sample waits", "a power cut takes", "signatures"):
+        costs.add_column(column, justify="right")
+    for each in result["costs"]:
+        costs.add_row(
+            f"{each['seconds']:g} s", f"{each['bits_per_sample']:.3f}", f"{100 * each['ratio'] - 100:+.1f} %",
+            f"{100 * each['worst_ratio'] - 100:+.1f} %",
+            f"{each['latency_mean']:g} s, {each['latency_most']:g} at most",
+            f"{each['lost_mean']:g} s, {each['lost_most']:g} at most", f"{each['signatures_per_hour']:.0f} an hour",
+        )  # fmt: skip
     return [sizes, costs]
