@@ -37,6 +37,7 @@ COMMANDS = (
     ["board", "run"], ["board", "run", "virtual"],
     ["fhir"], ["fhir", "export"], ["fhir", "verify"],
     ["fhir", "assign"], ["fhir", "unassign"], ["fhir", "assignments"],
+    ["fhir", "convert"], ["fhir", "lint"], ["fhir", "explain"],
     ["bench"], ["bench", "size"], ["bench", "sign"], ["bench", "device"], ["bench", "memory"], ["bench", "host"],
     ["bench", "latency"], ["bench", "readings"], ["bench", "wire"], ["bench", "readme"],
     ["gateway"], ["gateway", "run"], ["gateway", "check"], ["gateway", "forget"], ["gateway", "dead"],

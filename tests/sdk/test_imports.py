@@ -60,10 +60,11 @@ ALLOWED: dict[str, set[str]] = {
     # Beside the base: samples as they were decoded, what to make of them, numbers seen, and how a gateway signs.
     "fhir": BASE | {"signals", "readings", "ranges", "crypto", "jws"},
     "assignments": {"errors", "database"},
+    "templates": BASE | {"fhir"},
     "charts": RECORDED | {"fhir"},
     "__init__": LIVE,
     "cli": RECORDED
-    | {"assignments", "charts", "fhir", "audit", "export", "inspect", "jws", "plot", "recorder"}
+    | {"templates", "assignments", "charts", "fhir", "audit", "export", "inspect", "jws", "plot", "recorder"}
     | {"gateway", "spool", "update"},
 }
 

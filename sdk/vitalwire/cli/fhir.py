@@ -16,12 +16,16 @@ from vitalwire.offline import Reader
 from . import output
 from .assignments import AssignmentsFile, assign, assigned, list_assignments, unassign
 from .options import Capture, DeviceName, Fingerprints, Json, RegistryFile, opened
+from .templates import convert, explain, lint
 
 app = typer.Typer(help="Verified frames as FHIR R4, and FHIR proven back to the frames.", no_args_is_help=True)
 
 app.command("assign")(assign)
 app.command("unassign")(unassign)
 app.command("assignments")(list_assignments)
+app.command("convert")(convert)
+app.command("lint")(lint)
+app.command("explain")(explain)
 
 INCOMPLETE, NOT_TO_BE_BELIEVED = 1, 4  # exit codes, as of `vitalwire verify`
 

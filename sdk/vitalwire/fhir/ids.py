@@ -38,12 +38,12 @@ class WindowKey:
 
 def observation_id(key: WindowKey, what: str, run: int = 0) -> str:
     """Return the id of the Observation of a channel or reading; `run` counts those of one window, if several."""
-    return _id("observation", key.text, what, str(run))
+    return identified("observation", key.text, what, str(run))
 
 
 def provenance_id(key: WindowKey) -> str:
     """Return the id of the Provenance of a window."""
-    return _id("provenance", key.text)
+    return identified("provenance", key.text)
 
 
 def device_id(thumbprint: bytes) -> str:
@@ -59,5 +59,6 @@ def patient(text: str) -> str:
     return f"Patient/{name}"
 
 
-def _id(*parts: str) -> str:
+def identified(*parts: str) -> str:
+    """Return an id made of these parts and nothing else."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:_SIZE]
