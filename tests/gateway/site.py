@@ -100,12 +100,14 @@ def received(site: Site, raws: Iterable[bytes]) -> dict[str, list[int]]:
     numbers: dict[str, list[int]] = {device.name: [] for device in site.devices}
     with Registry(site.registry) as registry:
         session = Session(registry)
-        outcomes = [outcome for raw in raws for outcome in session.receive(raw, time.time_ns() // 1000)]
-        for outcome in (*outcomes, *session.flush()):
-            if isinstance(outcome, Verified):
-                device = registry.get(outcome.device)
-                assert device is not None
-                numbers[device.name].append(outcome.frame.seq)
+        for raw in (*raws, None):
+            outcomes = session.flush() if raw is None else session.receive(raw, time.time_ns() // 1000)
+            session.durable(outcomes)
+            for outcome in outcomes:
+                if isinstance(outcome, Verified):
+                    device = registry.get(outcome.device)
+                    assert device is not None
+                    numbers[device.name].append(outcome.frame.seq)
     return numbers
 
 

@@ -70,8 +70,11 @@ def test_kills_lose_nothing(tmp_path: Path, long: bool, results: Callable[..., N
             assert time.monotonic() < until, (tmp_path / "log").read_text()[-2000:]
             time.sleep(0.05)
         assert site.end() == 0, (tmp_path / "log").read_text()[-2000:]
-        time.sleep(1)  # for the last messages' way through the broker
-        came = [message.payload for message in listener.drain()]
+        came: list[bytes] = []
+        until = time.monotonic() + FAR
+        while len(set(came)) < sum(device.seq for device in devices) and time.monotonic() < until:
+            time.sleep(0.1)
+            came += [message.payload for message in listener.drain()]
     made = {device.name: list(range(1, device.seq + 1)) for device in devices}
     assert {board.device.name: sorted(board.acknowledged) for board in boards} == made
     assert received(site, came) == made
