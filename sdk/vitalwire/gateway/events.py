@@ -37,7 +37,10 @@ class Concluded:
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """Entries are durable and may be acknowledged; each arrived at `arrived_us` and was verified at `verified_us`."""
+    """Entries are durable and may be acknowledged; each arrived at `arrived_us` and was verified at `verified_us`.
+
+    A quick sink's `Delivered` may be told before it.
+    """
 
     entries: tuple[Entry, ...] = field(repr=False)
     verified_us: tuple[int, ...] = field(repr=False)

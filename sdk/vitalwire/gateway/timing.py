@@ -54,8 +54,11 @@ class Timing:
     def release(self, now: float, *, all_of_them: bool = False) -> Iterator[Timed]:
         """Yield the frames that need not wait any more."""
         for device, held in list(self._held.items()):
+            going: list[_Held] = []
             while held and (all_of_them or self._may_go(held, now)):
-                yield self._timed(held.popleft())
+                going.append(held.popleft())
+            if going:
+                yield from self._timed(device, going)
             if not held:
                 del self._held[device]
 
@@ -65,9 +68,17 @@ class Timing:
         waited = len(held) > MOST_HELD or now - first.since >= self._settle
         return waited or self.clock(device).bounded(boot) or not self._measuring(device, boot)
 
-    def _timed(self, held: _Held) -> Timed:
-        frame = held.verified.frame
-        time, error = self.clock(held.verified.device).utc(frame.boot, frame.ticks)
-        if np.isnan(time):
-            return Timed(held.verified, held.verified_us, None, None)
-        return Timed(held.verified, held.verified_us, int(time * 1e6), int(error * 1e6) if error < np.inf else None)
+    def _timed(self, device: bytes, going: list[_Held]) -> Iterator[Timed]:
+        """Yield frames with their times; the clock is asked once a boot, the device's own ticks tell them apart."""
+        boot = ticks = None
+        time = error = np.nan
+        for verified, verified_us, _ in going:
+            frame = verified.frame
+            if frame.boot != boot or ticks is None:
+                boot, ticks = frame.boot, frame.ticks
+                time, error = self.clock(device).utc(boot, ticks)
+            if np.isnan(time):
+                yield Timed(verified, verified_us, None, None)
+            else:
+                time_us = int(time * 1e6) + frame.ticks - ticks
+                yield Timed(verified, verified_us, time_us, int(error * 1e6) if error < np.inf else None)

@@ -160,13 +160,16 @@ class MqttLink:
 
 def _quickly(client: paho.Client) -> None:
     """Acknowledge the broker's segment now: one that does not send small packets at once waits for that, 40 ms."""
-    connection = client.socket()
-    if connection is not None and hasattr(socket, "TCP_QUICKACK"):
-        with contextlib.suppress(OSError, AttributeError):
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    if hasattr(socket, "TCP_QUICKACK"):
+        _set(client.socket(), socket.TCP_QUICKACK)
 
 
-def _undelayed(client: paho.Client, data: object, connection: socket.socket) -> None:
-    """Have small packets sent at once: waiting for the peer's delayed acknowledgement costs 40 ms."""
-    with contextlib.suppress(OSError, AttributeError):
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+def _undelayed(client: paho.Client, data: object, connection: object) -> None:
+    """Have our own small packets sent at once, for the same reason."""
+    _set(connection, socket.TCP_NODELAY)
+
+
+def _set(connection: object, option: int) -> None:
+    if isinstance(connection, socket.socket):
+        with contextlib.suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, option, 1)

@@ -1,6 +1,6 @@
 """Plays boards for a benchmark of the gateway, in a process of its own: frames of a capture at a rate, answers unread.
 
-`python -m vitalwire_tools.bench.feeder PORT RATE CAPTURE...`: a connection a capture, RATE frames a second in all, 0 for
+`python -m vitalwire_tools.bench.feeder PORT RATE CAPTURE...`: a connection a capture, RATE frames a second in all, 0:
 as fast as can be.
 """
 

@@ -1,4 +1,4 @@
-"""Measures the gateway between boards and a real broker on loopback: how soon, how many frames a second, how much memory.
+"""Measures the gateway between boards and a real broker on loopback: how soon, how many a second, how much memory.
 
 Boards are a process, the broker is one, the gateway is this one. The time of a frame runs from the arrival of its bytes
 to the broker's acknowledgement; a frame counts as durable when it may be acknowledged to its board.
@@ -194,7 +194,9 @@ def _free_port() -> int:
 def render(result: dict[str, Any]) -> Table:
     """Return the figures of `run` as a table for a person."""
     table = Table("gateway", "", title_justify="left")
-    table.add_row(f"frame to broker acknowledgement at {PACED} frames a second, median", f"{result['latency_median_ms']:.1f} ms")
+    table.add_row(
+        f"frame to broker acknowledgement at {PACED} frames a second, median", f"{result['latency_median_ms']:.1f} ms"
+    )
     table.add_row("99th percentile", f"{result['latency_p99_ms']:.1f} ms")
     table.add_row("durable at full speed", f"{result['frames_per_second']:.0f} frames a second")
     table.add_row("acknowledged by the broker", f"{result['delivered_per_second']:.0f} frames a second")
