@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from vitalwire.cli import main
 from vitalwire_tools.codegen import listing, wiring
@@ -16,12 +17,13 @@ from vitalwire_tools.codegen.chips import chips
 from vitalwire_tools.codegen.parts import parts
 from vitalwire_tools.compile import compile_firmware
 from vitalwire_tools.folders import BOARDS
+from vitalwire_tools.release import release
 
 ALL = {board.name: board for board in boards()}
 DEVKIT = (BOARDS / "espressif_esp32_devkitc" / "board.toml").read_text()
 
 
-def test_the_boards_of_the_issue_are_there() -> None:
+def test_the_boards_people_own_are_there() -> None:
     """The boards that people own are there by name, and every folder with a board.toml validates."""
     assert set(ALL) >= {
         *("espressif_esp32_devkitc", "espressif_esp32s3_devkitc1", "espressif_esp32c3_devkitm1"),
@@ -155,3 +157,13 @@ def test_a_device_gets_the_drivers_its_board_names(board: Board, tmp_path: Path)
     resident = (tmp_path / "fw" / "vitalwire.mpy").read_bytes()
     assert b"MAX30102" in resident
     assert b"LSM6DSO" not in resident
+
+
+@pytest.mark.parametrize("board", ALL.values(), ids=ALL)
+def test_every_board_can_be_updated(board: Board) -> None:
+    """A release for each board fits the bounds of an update, and has its drivers but not the loader."""
+    package = release(board, ec.generate_private_key(ec.SECP256R1()), "2.0", counter=1)
+    paths = {file.path for file in package.manifest.files}
+    assert {"start.mpy", "vitalwire.mpy", "board.mpy", "ota.mpy"} < paths
+    assert "main.mpy" not in paths
+    assert {f"sensors/{sensor.part}.mpy" for sensor in board.sensors} <= paths

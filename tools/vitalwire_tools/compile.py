@@ -20,7 +20,6 @@ from .shrink import reach, shrink
 RESIDENT = "vitalwire"
 STARTING = {"board", "boot", "config", "identity", "signals", "slots"}  # only starts a board; boot.py lets go of it
 NAMES = "names.json"
-ARCHITECTURES = {"esp32": "xtensawin", "esp32s3": "xtensawin", "esp32c3": "rv32imc"}  # of mpy-cross, by chip
 OUTSIDE = {"hal", "links", "board", "main", "start"}  # these meet the chip's own objects
 
 

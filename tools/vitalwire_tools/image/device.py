@@ -20,15 +20,15 @@ import main
 ELSEWHERE = {"esp32": ("hal/virtual", "hal/virtual_flash"), "virtual": ("hal/esp32", "links/")}  # not on that hardware
 
 
-def board_module(board: Board) -> str:
-    """Return the source of the device's `board.py`, with the version of this firmware."""
-    return render(board) + f'VERSION = "{version("vitalwire")}"\n'
+def board_module(board: Board, called: str | None = None) -> str:
+    """Return the source of the device's `board.py`, with the version of this firmware or what it is to be called."""
+    return render(board) + f"VERSION = {called or version('vitalwire')!r}\n"
 
 
-def firmware(board: Board, architecture: str, hardware: str) -> dict[str, bytes]:
+def firmware(board: Board, architecture: str, hardware: str, called: str | None = None) -> dict[str, bytes]:
     """Return the modules a board needs, by path in its firmware folder; `hardware` is esp32 or virtual."""
     with TemporaryDirectory() as folder:
-        made = compile_firmware(Path(folder) / "made", architecture, {"board.py": board_module(board)})
+        made = compile_firmware(Path(folder) / "made", architecture, {"board.py": board_module(board, called)})
         files = {path.relative_to(made).as_posix(): path.read_bytes() for path in sorted(made.rglob("*.mpy"))}
     parts = {f"sensors/{sensor.part}.mpy" for sensor in board.sensors} | {"sensors/battery.mpy", "sensors/__init__.mpy"}
     return {
