@@ -9,7 +9,8 @@
 #                   readfrom_into(address, buffer), writeto(address, buffer); OSError when nothing answers
 #   spi(n)          write_readinto(out, into), mode 0
 #   output(pin)     a function of the level, at first 1
-#   irq(pin)        take(): ticks of the first falling edge since the last, or -1; seen(): is there one; level()
+#   irq(pin, wakes) take(): ticks of the first falling edge since the last, or -1; seen(): is there one; level().
+#                   wakes: whether an edge ends idle()
 #   edge()          whether any edge waits to be taken
 #   adc(pin)        read_uv(): microvolts at the pin
 #   idle(until)     sleep until ticks, an interrupt edge or input on the link; may return early

@@ -87,7 +87,8 @@ def output(pin):
 
 
 class irq:
-    def __init__(self, pin):
+    def __init__(self, pin, wakes=True):
+        self.wakes = wakes
         self.first = array("i", (0,))
         self.fell = False
         self.pin = machine.Pin(pin, machine.Pin.IN, machine.Pin.PULL_UP)
@@ -139,7 +140,7 @@ def idle(until):
     _entered = ticks()
     while ticks() < until:
         for line in _lines:
-            if line.fell and _entered - time.ticks_diff(_raw, line.first[0]) > before:
+            if line.fell and line.wakes and _entered - time.ticks_diff(_raw, line.first[0]) > before:
                 return
         # An edge's handler runs between these calls; a millisecond is the scheduler's grain.
         for _ in _poll.ipoll(min((until - _now) // 1000, 1)):

@@ -47,6 +47,7 @@ _rest = 0  # nanoseconds
 _synced = -1  # _edges holds what happened until then
 _fed = -1
 _entered = -1  # when idle was last called: an older edge that nobody took wakes nobody
+_waking = 0  # a bit for each line whose edges end idle()
 _selected = 255
 _origin = time.ticks_us()
 
@@ -161,9 +162,12 @@ spi = _Part
 adc = _Part
 
 
-def irq(pin):
+def irq(pin, wakes=True):
+    global _waking
     part = _Part(pin)
     part.line = part.ask(_LINE)
+    if wakes:
+        _waking |= 1 << part.line
     return part
 
 
@@ -200,10 +204,10 @@ def idle(until):
     _entered = start
     if until <= start:
         return
-    for at in _edges:
-        if at > before:
+    for i in range(_LINES):
+        if _edges[i] > before and _waking >> i & 1:
             return
-    _call(_IDLE, until, None, _value, 8)
+    _call(_IDLE | _waking << 8, until, None, _value, 8)
     until = _value[0]
     if _speed:
         due = _origin + int(until / _speed)

@@ -24,6 +24,7 @@ class SensorError(Exception):
 class Sensor:
     DELAY = 0  # microseconds from the interrupt to the time of reading
     PATIENCE = 500000  # microseconds without a sample after which a chip counts as dead
+    WAKES = True  # whether the board has to wake when the interrupt comes; else any time before due() will do
     SHALLOW = False  # whether the FIFO must be emptied before the board does something long: then `early` is set
 
     def __init__(self, irq):
@@ -111,7 +112,7 @@ class Sensor:
 def make(hal, row):
     part, kind, number, select, pin = row
     driver = getattr(__import__("sensors." + part, None, None, (part,)), part.upper())
-    irq = hal.irq(pin) if pin >= 0 else None
+    irq = hal.irq(pin, driver.WAKES) if pin >= 0 else None
     if kind == "spi":
         return driver(hal.spi(number), hal.output(select), irq)
     return driver(hal.i2c(number), select, irq)

@@ -2,9 +2,9 @@
 #
 # Its almost-full interrupt comes at 17 samples at the earliest (FIFO_CONFIG, 0x08), past half the FIFO. So the one of
 # a new sample is used: left uncleared it falls once a readout, at a sample whose index is known, and the readout
-# follows by the clock when 12 samples are there. A full FIFO stops, and OVF_COUNTER counts up to 31 lost samples until
-# the first is taken out (page 14); counter and samples are then read in one transfer, so that hardly a loss falls
-# between them.
+# follows by the clock when 12 samples are there; nobody has to wake for it. A full FIFO stops, and OVF_COUNTER counts
+# up to 31 lost samples until the first is taken out (page 14); counter and samples are then read in one transfer, so
+# that hardly a loss falls between them.
 import micropython
 from micropython import const
 from ring import ALL
@@ -59,6 +59,7 @@ class MAX30102(Sensor):
     RATE = (100, 1)
     SCALE = (1, 0)
     INTERVAL = 12 * _PERIOD + _PERIOD // 2
+    WAKES = False
 
     def __init__(self, i2c, address, irq):
         super().__init__(irq)

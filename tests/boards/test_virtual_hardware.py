@@ -433,6 +433,8 @@ hal.idle(5); say(hal.ticks())
 def test_interrupts_end_an_idle_and_are_taken_once(boot: Callable[..., Run]) -> None:
     """idle() ends at the very edge; take() gives it once, and an edge nobody takes does not keep the board awake."""
     script = """
+import sensors.max30102
+sensors.max30102.MAX30102.WAKES = True
 d = make(hal, board.SENSORS[1])
 begin(d)
 line, begun = d.irq, hal.ticks()
@@ -453,6 +455,21 @@ say(hal.ticks() - begun)
     assert (level, edge, again) == (0, woke, -1)
     assert after == [1, 0x40]
     assert late == [10**6]
+
+
+def test_a_line_that_need_not_wake_is_taken_later(boot: Callable[..., Run]) -> None:
+    """An edge of a driver that says so ends no idle(), and its time is still known afterwards."""
+    script = """
+d = make(hal, board.SENSORS[1])
+begin(d)
+begun = hal.ticks()
+hal.idle(begun + 50000)
+say(hal.ticks() - begun, hal.edge(), d.irq.seen(), d.irq.take() - begun, hal.edge(), d.irq.seen())
+"""
+    ((idled, fell, seen, edge, left, still),) = said(boot(script))
+    assert idled == 50_000
+    assert edge == pytest.approx(10_000, abs=500)
+    assert (fell, seen, left, still) == (True, True, False, False)
 
 
 def test_bus_errors_are_those_of_a_board(boot: Callable[..., Run]) -> None:
@@ -586,7 +603,9 @@ assert line.take() == -1
 for step in [1, 10**8, 4 * 10**8, 5 * 10**8, 5 * 10**8, 3, 5 * 10**8] * 3:
     edge = true + step // 2
     time.raw = edge & (1 << 30) - 1
+    assert not hal.edge() and not line.seen()
     line.pin.handler(line.pin); line.pin.handler(line.pin)
+    assert hal.edge() and line.seen()
     true += step
     time.raw = true & (1 << 30) - 1
     assert line.take() == edge and line.take() == -1

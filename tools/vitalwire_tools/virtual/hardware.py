@@ -260,10 +260,10 @@ class Hardware:
         self.time = end
         return bytes(out)
 
-    def _idle(self, _: int, __: int, ___: int, ____: int, until: int, _____: bytes) -> bytes:
+    def _idle(self, waking: int, _: int, __: int, ___: int, until: int, ____: bytes) -> bytes:
         wake = min(
             [float(until + self._base)]
-            + [chip.wakes() for chip in self._lines if chip]
+            + [chip.wakes() for line, chip in enumerate(self._lines) if chip and waking >> line & 1]
             + [float(fault.start) for fault in self._stalls[:1]]
         )
         return struct.pack("<q", max(math.ceil(wake), self.time) - self._base)
