@@ -53,7 +53,7 @@ def parse(script: Iterable[Mapping[str, Any]]) -> list[Fault]:
         rest = dict(entry)
         kind, chip = rest.pop("fault", None), rest.pop("chip", None)
         at, duration = rest.pop("at_s", 0), rest.pop("for_s", math.inf)
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             raise FaultError(f"{where}: unknown fault {kind!r}")
         chips, number_of = KINDS[kind]
         if chip not in chips:
@@ -66,7 +66,8 @@ def parse(script: Iterable[Mapping[str, Any]]) -> list[Fault]:
                 raise FaultError(f"{where}: {name} must be a number from {low} to {high}")
         if rest:
             raise FaultError(f"{where}: unknown key {sorted(rest)[0]!r}")
-        if not isinstance(at, int | float) or not isinstance(duration, int | float) or at < 0 or not duration > 0:
+        numbers = isinstance(at, int | float) and isinstance(duration, int | float)
+        if not numbers or not 0 <= at < math.inf or not duration > 0:
             raise FaultError(f"{where}: at_s must be 0 or more and for_s more than 0")
         if kind == "stall" and duration == math.inf:
             raise FaultError(f"{where}: a stall needs for_s")
