@@ -21,6 +21,7 @@ KINDS = Kinds(
         "iothub": Kind("vitalwire.sinks.iothub", "iothub"),
         "mqtt": Kind("vitalwire.sinks.mqtt", "mqtt"),
         "nats": Kind("vitalwire.sinks.nats", "nats"),
+        "parquet": Kind("vitalwire.sinks.parquet", "parquet"),
         "postgres": Kind("vitalwire.sinks.postgres", "postgres"),
     },
 )
