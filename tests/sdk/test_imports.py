@@ -44,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "control": FRAMES | {"packet", "ranges"},
     "transports": {"errors"},
     "replay": BASE | {"capture", "packet", "transports"},
+    "subscribe": BASE | {"packet", "transports"},
     "client": LIVE,
     "recorder": LIVE,
     "update": FRAMES | {"client"},
@@ -106,12 +107,14 @@ def test_every_room_has_a_place() -> None:
     assert {path.relative_to(SDK).parts[0].removesuffix(".py") for path in SOURCES} == set(ALLOWED)
 
 
+ABOVE = {"replay": "vitalwire.replay", "mqtt": "vitalwire.subscribe.mqtt", "mqtts": "vitalwire.subscribe.mqtt"}
+
+
 def test_schemes_import_transports() -> None:
-    """What the transports import by name is a transport too, but for the replay, which reads captures."""
-    assert {module.rpartition(".")[0] for scheme, module in SCHEMES.items() if scheme != "replay"} == {
-        "vitalwire.transports"
-    }
-    assert SCHEMES["replay"] == "vitalwire.replay"
+    """What the transports import by name is a transport too, but for those that read captures or make packets."""
+    below = {scheme: module for scheme, module in SCHEMES.items() if scheme not in ABOVE}
+    assert {module.rpartition(".")[0] for module in below.values()} == {"vitalwire.transports"}
+    assert below | ABOVE == SCHEMES
 
 
 @pytest.mark.parametrize("path", sorted((SDK / "cli").glob("*.py")), ids=lambda p: p.name)

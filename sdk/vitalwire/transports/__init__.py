@@ -1,7 +1,7 @@
 """Transports move bytes and know nothing else: open, read, write, close. The table says which address opens which.
 
 One is chosen by the scheme of its address: `serial:///dev/ttyUSB0`, `serial://COM3`, `tcp://host:port`,
-`replay:FILE?speed=10`. A transport may be opened again after it was closed or failed.
+`replay:FILE?speed=10`, `mqtt://host/topic`. A transport may be opened again after it was closed or failed.
 """
 
 from __future__ import annotations
@@ -41,11 +41,13 @@ class Transport(Protocol):
 
 
 # Where the `from_address(Address) -> Transport` of each scheme is found. By name, because each is an extra that is
-# imported only when it is wanted, and because a replay is made above this package: it reads captures.
+# imported only when it is wanted, and because some are made above this package: they read captures or make packets.
 SCHEMES: dict[str, str] = {
     "serial": "vitalwire.transports.serial",
     "tcp": "vitalwire.transports.tcp",
     "replay": "vitalwire.replay",
+    "mqtt": "vitalwire.subscribe.mqtt",
+    "mqtts": "vitalwire.subscribe.mqtt",
 }
 
 
