@@ -12,8 +12,10 @@ from tests.gateway.site import SECRET, Site, connect_to, journal, mqtt_to, recei
 from tests.mosquitto import Listener, Mosquitto
 
 from vitalwire.gateway import Concluded, Delivered, Spooled
+from vitalwire.messages import Trust
 from vitalwire.session import Duplicate
 from vitalwire.testing import FakeDevice
+from vitalwire_protocol.spec import Policy
 
 
 @pytest.fixture
@@ -69,3 +71,29 @@ async def test_a_device_on_two_sources_is_delivered_once(tmp_path: Path, broker:
             came += await asyncio.to_thread(listener.take, 1)
     assert [message.payload for message in came] == [*raws, last]
     assert [event for event in site.of(Concluded) if isinstance(event.outcome, Duplicate)]
+
+
+@pytest.mark.asyncio
+async def test_sinks_get_sealed_groups_only(tmp_path: Path, broker: Mosquitto) -> None:
+    """Frames with a MAC are durable and acknowledged at once, go out when a signature seals them, in order, over a
+    restart of the gateway too, and never as signed."""
+    device = FakeDevice("walk", policy=Policy.SEAL, group=4)
+    device.secret = SECRET
+    with Board(device, SECRET) as walk, Listener(broker) as listener:
+        site = Site(tmp_path, device)
+        site.configure(connect_to(walk), mqtt_to(broker.port))
+        raws = list(journal(device, 13))
+        async with site.running():
+            walk.send(*raws)
+            await site.until(lambda: not walk.journal)
+            came = await asyncio.to_thread(listener.take, 10)
+        assert [message.payload for message in came] == raws[:10]
+        assert not [entry for event in site.of(Delivered) for entry in event.entries if entry.seq > 10]
+        async with site.running():
+            raws.append(device.sampled())
+            walk.send(raws[13])
+            await site.until(lambda: not walk.journal)
+            came += await asyncio.to_thread(listener.take, 4)
+    assert [message.payload for message in came] == raws
+    trusts = {entry.seq: entry.trust for event in site.of(Spooled) for entry in event.entries}
+    assert trusts == {seq: Trust.SIGNED if seq in (1, 2, 6, 10, 14) else Trust.SEALED for seq in range(1, 15)}

@@ -18,6 +18,7 @@ import pytest
 from tests.sinks.entries import entries_of
 
 from vitalwire.errors import SpoolError, UsageError
+from vitalwire.messages import Trust
 from vitalwire.spool import Bound, Entry, Full, Lost, Spool, Store
 from vitalwire.testing import FakeDevice
 
@@ -308,3 +309,28 @@ class _Careless:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def test_authentic_entries_wait_for_their_seal(tmp_path: Path) -> None:
+    """What only a MAC proves is kept over a restart and read by nobody until it is sealed; then it comes in order,
+    before what was appended later; what is disproved never comes."""
+    given = [replace(entry, trust=Trust.AUTHENTIC) for entry in numbered(5)]
+    with spooling(tmp_path / "spool") as spool:
+        assert spool.append(given[::-1]).result() == []
+        assert spool.append(given).result() == []
+        assert spool.read(0, 10) == []
+        assert spool.state().unsealed == 5
+    with spooling(tmp_path / "spool") as spool:
+        spool.disprove(given[4].thumbprint, 5, given[4].digest[:16]).result()
+        spool.disprove(given[3].thumbprint, 4, b"\1" * 16).result()
+        assert spool.seal(bytes(32), 1, 5).result() == []
+        sealed = spool.seal(given[0].thumbprint, 2, 9)
+        (seal,) = numbered(1, 5)
+        spool.append([seal]).result()
+        assert [entry.seq for entry in sealed.result()] == [2, 3, 4]
+        assert [(entry.seq, entry.trust) for entry in spool.read(0, 10)] == [
+            (2, Trust.SEALED), (3, Trust.SEALED), (4, Trust.SEALED), (6, Trust.SIGNED)
+        ]  # fmt: skip
+        proven = replace(given[0], trust=Trust.SEALED)
+        assert [entry.seq for entry in spool.append([proven]).result()] == [1]
+        assert spool.state().unsealed == 0

@@ -19,9 +19,23 @@ from concurrent.futures import Future
 from vitalwire.client import Line, LineEvent
 from vitalwire.control import Controller, TimeMeasured
 from vitalwire.errors import SpoolError
+from vitalwire.messages import Trust
 from vitalwire.registry import Registry
-from vitalwire.session import Duplicate, Held, May, NeedDescriptor, Outcome, Quarantined, Refused, Session, Verified
-from vitalwire.spool import Entry, Spool, Trust
+from vitalwire.session import (
+    Disproved,
+    Duplicate,
+    Held,
+    May,
+    NeedDescriptor,
+    Outcome,
+    Quarantined,
+    Reason,
+    Refused,
+    Sealed,
+    Session,
+    Verified,
+)
+from vitalwire.spool import Entry, Spool
 
 from .events import Concluded, GatewayEvent, SpoolChanged, Spooled
 from .port import Answer, Desk, Given, Port
@@ -59,6 +73,7 @@ class Intake:
         self._ways: dict[bytes, set[Port]] = {}  # by device: the ports it came through
         self._ready: deque[Timed] = deque()
         self._storing: tuple[list[Timed], Future[list[Entry]]] | None = None
+        self._sealing: deque[tuple[Sealed, Future[list[Entry]]]] = deque()  # groups on their way to the sinks
         self._retry_at = 0.0
         self._refusal = ""
         self._acknowledging: set[bytes] = set()  # devices with numbers to acknowledge
@@ -108,7 +123,9 @@ class Intake:
     def _is_done(self) -> bool:
         if self._until is None:
             return False
-        waiting = self._storing or self._ready or any(p.line and p.line.acknowledging for p in self._open())
+        waiting = (
+            self._storing or self._ready or self._sealing or any(p.line and p.line.acknowledging for p in self._open())
+        )
         return not waiting or time.monotonic() > self._until
 
     def _open(self) -> list[Port]:
@@ -189,6 +206,10 @@ class Intake:
                     for each in self._open():
                         if each.line is not None and (each is port or digest in each.needs):
                             each.line.controller.describe()
+                case Sealed():
+                    self._sealing.append((outcome, self._spool.seal(outcome.device, outcome.first, outcome.last)))
+                case Disproved(device, seq, digest):
+                    self._spool.disprove(device, seq, digest)
                 case Refused(reason, _, raw):
                     self._desk.answer(hashlib.sha256(raw).digest(), Answer(False, reason.value))
                 case Quarantined(_, reason, frame):
@@ -224,12 +245,34 @@ class Intake:
 
     def _store(self, now: float) -> None:
         """Give the spool what is ready, one batch at a time, so that a refused one is not overtaken."""
-        if self._storing is None and self._ready and now >= self._retry_at:
-            batch = list(self._ready)
+        if self._seal(now) and self._storing is None and self._ready and now >= self._retry_at:
+            ready = [(timed, self._session.trust(timed.verified)) for timed in self._ready]
             self._ready.clear()
+            for timed in (timed for timed, trust in ready if trust is None):
+                self._desk.answer(timed.verified.frame.digest, Answer(False, Reason.CONFLICT.value))
+            batch = [timed for timed, trust in ready if trust is not None]
             future = self._spool.append([self._entry(timed) for timed in batch])
             future.add_done_callback(self._notify)
             self._storing = batch, future
+
+    def _seal(self, now: float) -> bool:
+        """Say which groups sinks may have now; False if one must be asked for again before anything else is stored."""
+        while self._sealing and self._sealing[0][1].done():
+            future = self._sealing[0][1]
+            try:
+                entries = future.result()
+            except (SpoolError, sqlite3.Error) as error:
+                self._spool_changed(str(error))
+                if now < self._retry_at:
+                    return False
+                self._retry_at = now + RETRY
+                groups = [group for group, _ in self._sealing]
+                self._sealing = deque((g, self._spool.seal(g.device, g.first, g.last)) for g in groups)
+                return False
+            self._sealing.popleft()
+            now_us = time.time_ns() // 1000
+            self._events.append(Spooled(tuple(entries), (now_us,) * len(entries), now_us))
+        return True
 
     def _notify(self, _: object) -> None:
         with self._desk.changed:
@@ -250,7 +293,7 @@ class Intake:
             arrived_us=verified.received_us,
             time_us=timed.time_us,
             accuracy_us=timed.accuracy_us,
-            trust=Trust.SIGNED,
+            trust=self._session.trust(verified) or Trust.AUTHENTIC,
         )
 
     def _confirm(self) -> None:

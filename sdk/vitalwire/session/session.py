@@ -152,6 +152,13 @@ class Session:
             ranges.add(seq, seq)
         return tuple(ranges)
 
+    def trust(self, verified: Verified) -> Trust | None:
+        """Return what proves a frame delivered, by now; None: it was disproved, another has its number."""
+        proven = self._track(verified.device).is_proven(verified.frame)
+        if proven is None:
+            return None
+        return Trust.SIGNED if verified.frame.signed else Trust.SEALED if proven else Trust.AUTHENTIC
+
     def descriptor(self, digest: bytes) -> Descriptor | None:
         """Return the descriptor frames call by this digest (8 bytes), if its signature verified."""
         known = self._directory.get(digest)

@@ -68,12 +68,14 @@ class State(NamedTuple):
     waiting: dict[str, int]
     oldest_us: dict[str, int | None]
     dead: dict[str, int]
+    unsealed: int = 0  # frames that no sink gets before a seal covers them
 
 
 class _Job(NamedTuple):
     entries: Sequence[Entry]
     change: Callable[[Store], Any] | None
     done: Future[Any]
+    in_order: bool = False  # with what is appended, else before it
 
 
 class Spool:
@@ -133,9 +135,18 @@ class Spool:
     def append(self, entries: Sequence[Entry]) -> Future[list[Entry]]:
         """Put entries at the end; the future has those that were new, with positions, once they are durable.
 
-        It raises SpoolError if there is no room: none of them is stored then.
+        It raises SpoolError if there is no room: none of them is stored then. Authentic ones are durable too, but no
+        sink gets them before `seal`.
         """
         return self._ask(_Job(entries, None, Future()))
+
+    def seal(self, thumbprint: bytes, first: int, last: int) -> Future[list[Entry]]:
+        """Let sinks have the authentic entries of a device with these numbers; the future has them, with positions."""
+        return self._ask(_Job((), lambda store: store.seal(thumbprint, first, last), Future(), in_order=True))
+
+    def disprove(self, thumbprint: bytes, seq: int, digest: bytes) -> Future[None]:
+        """Forget an authentic entry that its device never made; `digest` is the beginning of its digest."""
+        return self._ask(_Job((), lambda store: store.disprove(thumbprint, seq, digest), Future(), in_order=True))
 
     def advance(self, sink: str, position: int) -> Future[None]:
         """Note that a sink is done with everything up to a position."""
@@ -195,9 +206,10 @@ class Spool:
             used, (first, last), dead = reader.size().used, reader.ends(), reader.count_dead()
             cursors = dict(self._cursors)
             oldest = {sink: reader.oldest_us(position) for sink, position in cursors.items()}
+            unsealed = reader.unsealed()
         waiting = {sink: last - max(position, first - 1) if last else 0 for sink, position in cursors.items()}
         entries = last - first + 1 if last else 0
-        return State(used, self._bound.size, self.alarm, entries, waiting, oldest, dead)
+        return State(used, self._bound.size, self.alarm, entries, waiting, oldest, dead, unsealed)
 
     def _is_alarming(self, used: int) -> bool:
         return used > self._bound.alarm * self._bound.size or self._disk_left() < 2 * self._bound.reserve
@@ -230,12 +242,14 @@ class Spool:
         try:
             with self._store.transaction():
                 for job in jobs:
-                    if job.change is not None:
+                    if job.change is not None and not job.in_order:
                         results.append((job.done, job.change(self._store)))
                 self._remove()
                 for job in jobs:
                     if job.change is None:
                         results.append((job.done, self._append(job.entries, lost)))
+                    elif job.in_order:
+                        results.append((job.done, job.change(self._store)))
                 self._store.shrink(SLACK, GIVEN_BACK)
                 self.alarm = self._is_alarming(self._store.size().used)
         except Exception as error:

@@ -35,11 +35,15 @@ _SCHEMA = f"""
     CREATE UNIQUE INDEX dead_of ON dead (sink, position);
     CREATE INDEX dead_again ON dead (sink, position) WHERE again;
 """
+# Frames that only a MAC proves wait apart from the entries: no sink may have them before a seal covers them.
+_UNSEALED = f"""CREATE TABLE IF NOT EXISTS unsealed (position INTEGER, {_TYPED.format(unique="PRIMARY KEY")})
+    WITHOUT ROWID"""
 _VERSION = 1
 _INSERT = (
     f"INSERT INTO entries ({_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (digest) DO NOTHING RETURNING position"
 )
+_PUT_ASIDE = f"INSERT OR IGNORE INTO unsealed ({_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _WAL_BYTES = 4 << 20  # the write-ahead log is cut back to
 
 
@@ -67,6 +71,7 @@ class Store:
         if must_exist and not Path(path).exists():
             raise UsageError(f"no spool {path}")
         self._database = database.connect(path, _SCHEMA, b"VWsp", _VERSION, opened=opened, shrinks=True)
+        self._database.execute(_UNSEALED)
         self._database.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}").fetchall()
         (self._page,) = self._one("PRAGMA page_size")
 
@@ -81,13 +86,40 @@ class Store:
     # ------------------------------------------------------------ entries
 
     def append(self, entries: Iterable[Entry]) -> list[Entry]:
-        """Put entries at the end; return those that were not there by digest, each with its position."""
+        """Put entries at the end; return those that were not there by digest, each with its position.
+
+        Authentic ones are put aside instead, until `seal`.
+        """
         stored: list[Entry] = []
         for entry in entries:
+            if entry.trust == Trust.AUTHENTIC:
+                self._database.execute(_PUT_ASIDE, _values(entry))
+                continue
+            self._database.execute("DELETE FROM unsealed WHERE digest = ?", (entry.digest,))
             row = self._database.execute(_INSERT, _values(entry)).fetchone()
             if row is not None:
                 stored.append(replace(entry, position=row[0]))
         return stored
+
+    def seal(self, thumbprint: bytes, first: int, last: int) -> list[Entry]:
+        """Put what was put aside of a device, from one number to another, at the end; return it, with positions."""
+        rows = self._database.execute(
+            f"DELETE FROM unsealed WHERE thumbprint = ? AND seq BETWEEN ? AND ? RETURNING {_COLUMNS}",
+            (thumbprint, first, last),
+        ).fetchall()
+        sealed = [replace(_entry((0, *row[1:])), trust=Trust.SEALED) for row in rows]
+        return self.append(sorted(sealed, key=lambda entry: entry.seq))
+
+    def disprove(self, thumbprint: bytes, seq: int, digest: bytes) -> None:
+        """Forget what was put aside under a number, if its digest begins with this: its device never made it."""
+        self._database.execute(
+            "DELETE FROM unsealed WHERE thumbprint = ? AND seq = ? AND substr(digest, 1, ?) = ?",
+            (thumbprint, seq, len(digest), digest),
+        )
+
+    def unsealed(self) -> int:
+        """Return how many frames were put aside."""
+        return int(self._one("SELECT count(*) FROM unsealed")[0])
 
     def read(self, after: int, limit: int) -> list[Entry]:
         """Return the entries behind a position, at most `limit`, in order."""
