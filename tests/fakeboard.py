@@ -182,7 +182,7 @@ class Board:
 
 def seq_of(raw: bytes) -> int:
     """Return the number of a frame."""
-    fields = cbor.decode(crypto.sign1_payload(raw))
+    fields = cbor.decode(crypto.frame_payload(raw))
     assert isinstance(fields, dict)
     seq = fields[Key.SEQ]
     assert isinstance(seq, int)

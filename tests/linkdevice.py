@@ -19,7 +19,7 @@ SECRET = bytes(range(100, 132))
 
 def seq_of(frame: bytes) -> int:
     """Return the number of a frame of this device, whose signature is none."""
-    fields = cbor.decode(crypto.sign1_payload(frame))
+    fields = cbor.decode(crypto.frame_payload(frame))
     assert isinstance(fields, dict)
     assert isinstance(fields[Key.SEQ], int)
     return fields[Key.SEQ]
