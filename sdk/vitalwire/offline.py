@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,13 +18,15 @@ from vitalwire.capture import Damage, Record, read
 from vitalwire.client import VerifiedFrame
 from vitalwire.clock import DeviceClock, Pending
 from vitalwire.crew import Crew
-from vitalwire.errors import ForeignError, InputError, UsageError
+from vitalwire.errors import ForeignError, InputError, RevokedError, UsageError
 from vitalwire.frame import readouts
 from vitalwire.registry import Device, Registry
-from vitalwire.session import Outcome, Session, Verified
+from vitalwire.session import Outcome, Quarantined, Reason, Session, Verified
 from vitalwire.signals import decode_many
 from vitalwire.survey import Watch, files, survey
+from vitalwire.verdict import DeviceVerdict
 
+ADVICE = "`--state FILE` names the replay state of whoever read it then"
 HELD = 32  # frames that wait, at most, until the clocks of their chips are known well
 TOGETHER = 64  # frames decoded in one pass
 
@@ -36,17 +38,24 @@ class Reader:
     """
 
     def __init__(
-        self, path: str | Path, registry: Registry, *, crew: Crew | None = None, watch: Watch | None = None
+        self,
+        path: str | Path,
+        registry: Registry,
+        *,
+        anchors: Mapping[bytes, tuple[int, bytes]] | None = None,
+        crew: Crew | None = None,
+        watch: Watch | None = None,
     ) -> None:
         """Find the frames and judge them all, with the workers of `crew` if given; `watch` hears how far that is.
 
+        `anchors` are as in `verdict.verify`: without one, nothing of a revoked device is to be believed.
         Raises CaptureError or TransportError if there is no capture to read.
         """
         self.files = files(path)
         self.read = 0
         self._now_us = time.time_ns() // 1000  # stands in where nobody noted when a frame arrived
         self._registry = registry
-        self._survey = survey(self.files, registry, placed=True, crew=crew, watch=watch)
+        self._survey = survey(self.files, registry, anchors=anchors, placed=True, crew=crew, watch=watch)
         self.verdict = self._survey.verdict
         self.damage = [damage for _, damage in self._survey.damage]
         places = self._survey.places
@@ -74,6 +83,8 @@ class Reader:
                 return wanted
             raise UsageError(f"the capture holds nothing of {name}")
         if not found:
+            for each in self._revoked():
+                raise RevokedError(f"{each.name} is revoked, and nothing here was accepted before", advice=ADVICE)
             raise ForeignError(
                 "the capture holds nothing that an enrolled device signed", advice=self._survey.stranger(self._registry)
             )
@@ -82,17 +93,37 @@ class Reader:
             raise UsageError(f"the capture holds {len(found)} devices: {names}", advice="choose one with --device")
         return found[0]
 
+    def _revoked(self) -> list[DeviceVerdict]:
+        """Return the verdicts on revoked devices."""
+        found = ((each, self._registry.get(each.device)) for each in self.verdict.devices)
+        return [each for each, device in found if device is not None and device.revoked_us is not None]
+
     def frames(
         self, device: bytes | None = None, tell: Callable[[Outcome], None] | None = None
     ) -> Iterator[VerifiedFrame]:
         """Yield the verified frames, only those of `device` if given; `tell` hears of everything else.
 
-        Signals are decoded already; asking for those of a frame that does not decode raises its error.
+        Signals are decoded already; asking for those of a frame that does not decode raises its error. Of a revoked
+        device, which must be named, come the frames that the verdict counts as verified; RevokedError if one of their
+        numbers stands for two frames.
         """
+        revoked = next((each for each in self._revoked() if each.device == device), None)
+        if revoked is None:
+            yield from self._frames(self._registry, device, tell)
+            return
+        with Registry() as only:
+            only.enrol(revoked.device, revoked.name)
+            for frame in self._frames(only, device, _refuse_conflicts(tell)):
+                if revoked.first <= frame.seq <= revoked.head:
+                    yield frame
+
+    def _frames(
+        self, registry: Registry, device: bytes | None, tell: Callable[[Outcome], None] | None
+    ) -> Iterator[VerifiedFrame]:
         clocks: dict[bytes, DeviceClock] = {}
         held: deque[tuple[Verified, Pending]] = deque()
         done: list[VerifiedFrame] = []
-        for outcome in self._outcomes():
+        for outcome in self._outcomes(registry):
             if not isinstance(outcome, Verified):
                 if tell is not None:
                     tell(outcome)
@@ -107,8 +138,8 @@ class Reader:
                 done = []
         yield from _decoded(done + [self._timed(*each) for each in held])
 
-    def _outcomes(self) -> Iterator[Outcome]:
-        session = Session(self._registry, sealed_only=True)  # what is not sealed at the end never will be
+    def _outcomes(self, registry: Registry) -> Iterator[Outcome]:
+        session = Session(registry, sealed_only=True)  # what is not sealed at the end never will be
         kept: list[Outcome] = []
         for raw, received_us in self._sorted():
             self.read += 1
@@ -154,6 +185,18 @@ class Reader:
         uncertainty = max((found.uncertainty for found in times.values()), default=uncertainty)
         device = self._registry.get(verified.device)
         return VerifiedFrame(verified, device.name if device else "", time, uncertainty, times)
+
+
+def _refuse_conflicts(tell: Callable[[Outcome], None] | None) -> Callable[[Outcome], None]:
+    """Hear of everything for `tell`; where two frames have one number, nobody knows any more which the links meant."""
+
+    def hear(outcome: Outcome) -> None:
+        if isinstance(outcome, Quarantined) and outcome.reason == Reason.CONFLICT:
+            raise RevokedError(f"number {outcome.frame.seq} of a revoked device stands for two frames")
+        if tell is not None:
+            tell(outcome)
+
+    return hear
 
 
 def _frames_only(items: Iterable[Record | Damage]) -> Iterator[Record]:

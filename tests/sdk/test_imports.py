@@ -18,7 +18,7 @@ BASE = {"errors", "messages", "vitalwire_protocol"}
 FRAMES = BASE | {"cbor", "crypto", "encryption", "frame"}
 TRUST = FRAMES | {"ranges", "database", "registry", "session"}
 LIVE = TRUST | {"capture", "clock", "codec", "control", "packet", "paths", "signals", "transports", "client"}
-RECORDED = LIVE | {"crew", "survey", "verdict", "offline"}
+RECORDED = LIVE | {"anchors", "crew", "survey", "verdict", "offline"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "messages": {"vitalwire_protocol"},
@@ -49,6 +49,7 @@ ALLOWED: dict[str, set[str]] = {
     "recorder": LIVE,
     "update": FRAMES | {"client"},
     "survey": TRUST | {"capture", "crew", "verdict"},
+    "anchors": TRUST | {"capture"},
     "offline": LIVE | {"crew", "survey", "verdict"},
     "plot": LIVE,
     "spool": TRUST,

@@ -15,7 +15,18 @@ from vitalwire.survey import files
 from vitalwire.verdict import missing, refused
 
 from . import output
-from .options import Capture, DeviceName, Fingerprints, Json, RegistryFile, Workers, crew_for, opened
+from .options import (
+    Capture,
+    DeviceName,
+    Fingerprints,
+    Json,
+    RegistryFile,
+    StateFile,
+    Workers,
+    anchors_for,
+    crew_for,
+    opened,
+)
 
 LONG = 1 << 22  # bytes of a capture from which on workers are worth starting
 SUFFIXES = {".csv": "csv", ".parquet": "parquet", ".hea": "wfdb", ".dat": "wfdb", ".edf": "edf", ".bdf": "edf"}
@@ -34,6 +45,7 @@ def export(
     registry: RegistryFile = None,
     fingerprint: Fingerprints = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
+    state: StateFile = None,
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
@@ -51,7 +63,8 @@ def export(
         )
     with opened(registry, fingerprint) as trusted, crew_for(files(capture), workers, LONG) as crew:
         with output.progress("verifying", quiet=as_json) as step:
-            reader = Reader(capture, trusted, crew=crew, watch=step)
+            anchors = anchors_for(files(capture), trusted, state)
+            reader = Reader(capture, trusted, anchors=anchors, crew=crew, watch=step)
         with output.progress("exporting", reader.total, quiet=as_json) as step:
             done = write(reader, target, form, device=device, overwrite=force, crew=crew, progress=step)
     if as_json:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
 
 from vitalwire import paths
+from vitalwire.anchors import find_anchors, revoked
 from vitalwire.crew import Crew, cores
 from vitalwire.errors import UsageError
 from vitalwire.registry import Registry
+from vitalwire.session import ReplayState
 from vitalwire_protocol import spec
 
 RegistryFile: TypeAlias = Annotated[
@@ -30,6 +32,14 @@ DeviceName: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--device", metavar="NAME", help="Which device, by name or fingerprint, if the capture holds several."
+    ),
+]
+StateFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        metavar="FILE",
+        help="What was accepted before a device was revoked, instead of your own file: up to there it is believed.",
     ),
 ]
 Workers: TypeAlias = Annotated[
@@ -63,6 +73,17 @@ def opened(registry: Path | None, fingerprints: list[str] | None = None) -> Iter
         raise UsageError(f"no registry {registry}", advice="`vitalwire device enrol --registry FILE ...` makes one")
     with Registry(registry or paths.registry_file()) as kept:
         yield kept
+
+
+def anchors_for(files: Sequence[Path], registry: Registry, state: Path | None) -> dict[bytes, tuple[int, bytes]]:
+    """Return up to where the files' revoked devices are believed, by a replay state: this one, or the user's own."""
+    if state is not None and not state.exists():
+        raise UsageError(f"no replay state {state}", advice="`vitalwire record --state FILE ...` keeps one")
+    file = state or paths.state_file()
+    if not revoked(registry) or not file.exists():
+        return {}
+    with closing(ReplayState(file)) as kept:
+        return find_anchors(files, registry, kept)
 
 
 @contextmanager

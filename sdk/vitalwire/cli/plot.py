@@ -9,9 +9,10 @@ import typer
 
 from vitalwire.offline import Reader
 from vitalwire.plot import ecg_paper
+from vitalwire.survey import files
 
 from . import output
-from .options import Capture, DeviceName, Fingerprints, RegistryFile, opened
+from .options import Capture, DeviceName, Fingerprints, RegistryFile, StateFile, anchors_for, opened
 
 
 def plot(
@@ -25,10 +26,11 @@ def plot(
     device: DeviceName = None,
     registry: RegistryFile = None,
     fingerprint: Fingerprints = None,
+    state: StateFile = None,
 ) -> None:
     """Draw verified signals as a PNG in the style of ECG paper: 25 mm/s, 10 mm/mV, invalid samples shaded."""
     with opened(registry, fingerprint) as trusted, output.progress("reading") as step:
-        reader = Reader(capture, trusted)
+        reader = Reader(capture, trusted, anchors=anchors_for(files(capture), trusted, state))
         chosen = reader.device(device)
         step(0, reader.total)
         ecg_paper(reader.frames(chosen.thumbprint), png, start=start, seconds=seconds, channels=channel or ())

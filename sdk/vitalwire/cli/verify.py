@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from vitalwire import survey
+from vitalwire import offline, survey
 from vitalwire.capture import Damage
 from vitalwire.verdict import Conclusion, Verdict, as_dict, conclude, missing, refused
 
 from . import output
-from .options import Fingerprints, Json, RegistryFile, Workers, crew_for, opened
+from .options import Fingerprints, Json, RegistryFile, StateFile, Workers, anchors_for, crew_for, opened
 
 WORDS = {
     Conclusion.COMPLETE: "[green]complete[/green]: every frame verified, none missing",
@@ -34,6 +34,7 @@ def verify(
     every_signature: Annotated[
         bool, typer.Option("--every-signature", help="Verify each signature, not only one in a run of the hash chain.")
     ] = False,
+    state: StateFile = None,
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
@@ -51,7 +52,8 @@ def verify(
         crew_for(paths, workers, survey.LONG_BY_SIGNATURES if every_signature else survey.LONG) as crew,
         output.progress("verifying", quiet=as_json) as step,
     ):
-        found = survey.survey(paths, trusted, by_chain=not every_signature, crew=crew, watch=step)
+        anchors = anchors_for(paths, trusted, state)
+        found = survey.survey(paths, trusted, by_chain=not every_signature, anchors=anchors, crew=crew, watch=step)
         verdict, damage = found.verdict, found.damage
         conclusion = conclude(verdict, sum(each.length for _, each in damage))
         if as_json:
@@ -73,6 +75,8 @@ def verify(
             _show(verdict, damage, conclusion)
             if verdict.refused.get("foreign"):  # type: ignore[call-overload]
                 output.say(found.stranger(trusted))
+            if any("revoked" in refused(device) and device.device not in anchors for device in verdict.devices):
+                output.say(f"nothing known here was accepted before the revocation; {offline.ADVICE}")
     raise typer.Exit(int(conclusion))
 
 

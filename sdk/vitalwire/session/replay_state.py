@@ -100,6 +100,11 @@ class ReplayState:
         ).fetchone()
         return Seen(row[0], bool(row[1])) if row else None
 
+    def accepted(self, device: bytes) -> dict[int, bytes]:
+        """Return the digests (16 bytes) of the durable frames remembered of a device, by number."""
+        rows = self._database.execute("SELECT seq, digest FROM seen WHERE device = ? AND NOT aside", (device,))
+        return dict(rows.fetchall())
+
     def descriptors(self) -> Iterator[bytes]:
         """Yield the bytes of every descriptor frame remembered."""
         for (raw,) in self._database.execute("SELECT raw FROM descriptors ORDER BY device, seq"):
