@@ -19,6 +19,7 @@ KINDS = Kinds(
     {
         "http": Kind("vitalwire.sinks.http", "http"),
         "iothub": Kind("vitalwire.sinks.iothub", "iothub"),
+        "kafka": Kind("vitalwire.sinks.kafka", "kafka"),
         "mqtt": Kind("vitalwire.sinks.mqtt", "mqtt"),
         "nats": Kind("vitalwire.sinks.nats", "nats"),
         "parquet": Kind("vitalwire.sinks.parquet", "parquet"),
