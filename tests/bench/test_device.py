@@ -20,7 +20,7 @@ def shown(result: dict) -> str:
 
 
 def test_device_divides_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every kind of work has a share, they add up, signing costs what the table says of it, and all of it is shown."""
+    """Every kind of work has a share, they add up, signing costs what the table says, sealing less; all is shown."""
     monkeypatch.setattr(coding, "run", lambda rounds: {})
     result = device.run(seconds=15, rounds=1)
     parts = result["parts"]
@@ -30,7 +30,8 @@ def test_device_divides_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result["share"] == pytest.approx(result["total"] - parts["link"])
     signature = 670 * board_file().cpu["esp32"]["modmul"] / 1e9
     assert 0.5 * signature < parts["signing"] < signature  # a frame every two seconds and a few of status and events
-    assert result["overruns"] == 0
+    assert result["seal"]["parts"]["signing"] < parts["signing"] / 2
+    assert result["overruns"] == result["seal"]["overruns"] == 0
     text = shown(result)
     assert f"{100 * result['share']:.1f} %" in text
     assert all(name in text for name in parts)
@@ -38,14 +39,13 @@ def test_device_divides_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_collector_s_share_follows_the_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twice the garbage is twice the collections, each as long as the cost table says."""
-    monkeypatch.setattr(coding, "run", lambda rounds: {})
     counters = dict.fromkeys((device.Counter.OVERRUNS, *range(device.FIRST, device.FIRST + len(device.KINDS))), 0)
     counters[device.Counter.UPTIME_S] = 10
     shares = []
     for garbage in (1_000_000, 2_000_000):
         counters[device.FIRST + len(device.KINDS)] = garbage
         monkeypatch.setattr(device, "last_status", lambda *_, **__: counters)
-        shares.append(device.run()["parts"]["collector"])
+        shares.append(device.divide(10, "sign")["parts"]["collector"])
     collections = device.NARROW * 1_000_000 / device.FREE
     assert shares[0] == pytest.approx(collections * board_file().cpu["esp32"]["gc"] / 1e9 / 10)
     assert shares[1] == pytest.approx(2 * shares[0])

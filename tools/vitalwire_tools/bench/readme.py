@@ -50,6 +50,7 @@ def _device(result: dict[str, Any]) -> list[Row]:
     return [
         ("share of a stock ESP32's time, without the link", "15 %", f"{100 * result['share']:.1f} %"),
         ("of it, in per cent", "-", parts),
+        ("the same under policy `seal`", "-", f"{100 * result['seal']['share']:.1f} %"),
         ("the link to a reader besides", "-", f"{100 * result['parts']['link']:.1f} %"),
     ]
 

@@ -20,14 +20,14 @@ SPEED = 20.0
 PATIENCE = 3  # times the time it should take
 
 
-def last_status(heap: int, seconds: int, **options: Any) -> Mapping[int, int] | None:
+def last_status(heap: int, seconds: int, policy: str = "sign", **options: Any) -> Mapping[int, int] | None:
     """Return the counters of the first status after `seconds` with `cpu="esp32"`; None if there is none.
 
     `options` are further ones of the board.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        identity = create(folder, settings={"status_s": max(seconds // 2, 1)})
+        identity = create(folder, settings={"status_s": max(seconds // 2, 1), "policy": policy})
         with (
             Registry() as registry,
             VirtualBoard(Options(folder, speed=SPEED, cpu="esp32", heap=heap, **options)) as board,
