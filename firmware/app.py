@@ -35,7 +35,7 @@ from wire import (
 
 _TURN = const(18)  # about what one turn costs besides its slices, in loop iterations
 _SLICE = const(12)  # and a slice besides what it says
-_SENSE = const(20)  # and a look at all sensors besides what is read
+_SENSE = const(12)  # and a look at all sensors besides what is read
 _LOOK = const(1_000_000)  # us after which the sensors are looked at in any case
 _SERVE = const(15_000)  # us; a serial port at 115200 baud fills its 256 bytes in 22 ms
 _COLLECT = const(8192)  # bytes of free heap below which garbage is collected before a frame is begun
