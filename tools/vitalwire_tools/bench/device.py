@@ -25,7 +25,7 @@ KINDS = ("sampling", "coding", "framing", "signing", "journal", "loop", "link")
 
 # A signature leaves 167,904 bytes where words have 32 bits (MicroPython 1.27 for WASI) and 216,032 where they have 64.
 NARROW = 167_904 / 216_032
-# A stock ESP32 has some 162,000 bytes free after its own boot. The same build holds 57,000 once the board is put together,
+# A stock ESP32 has some 162,000 bytes free after its own boot. Put together, the board takes 57,000 in that build,
 # with bytecode in place of viper's machine code; 75,000 are reckoned with.
 FREE = 87_000
 
