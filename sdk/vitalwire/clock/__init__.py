@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from .device import DeviceClock, Pending, SampleTimes
+from .device import DeviceClock, Pending
+from .runs import SampleTimes
 
 __all__ = ["DeviceClock", "Pending", "SampleTimes"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from vitalwire.messages import Event as Message
 from vitalwire_protocol.spec import Event, EventKey, Mark
 
 from .envelope import MAX_DRIFT, Envelope, Floats
+from .runs import Edge, Part, Placed, Run, SampleTimes, Track
 from .spread import spread
 from .utc import UtcMap
 
@@ -30,67 +31,11 @@ JUMP = 0.25  # seconds: a readout further from where it was expected begins anew
 SETTLED = 0.004  # seconds: one deviation of a chip's fit that needs no waiting for more
 
 
-@dataclass(frozen=True, slots=True)
-class SampleTimes:
-    """When the samples of one stream in one frame were taken: arrays of as many seconds as there are samples.
-
-    `utc` is since 1970, NaN where nothing is known of UTC; `elapsed` is since the boot, by the device's own clock.
-    `uncertainty` (seconds) is of `utc`: what the bounds on UTC leave open and two deviations of the chip's fit;
-    infinite where only arrivals are known, which bound a time from above.
-    """
-
-    utc: Floats
-    elapsed: Floats
-    uncertainty: float
-
-
-_Edge = tuple[float, float]  # elapsed and UTC of one sample
-
-
-@dataclass(slots=True)
-class _Track:
-    """One stream within a run: the clock fitted, the samples placed on it, the first and last times handed out."""
-
-    envelope: Envelope
-    placed: int = 0
-    first: _Edge | None = None
-    last: _Edge | None = None
-
-
-@dataclass(slots=True)
-class _Run:
-    """Frames of consecutive sequence numbers of one boot under one descriptor."""
-
-    first: int
-    last: int
-    boot: int
-    descriptor: bytes | None
-    tracks: dict[int, _Track] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Consecutive samples of a readout, the last of them at `place` of an envelope; without one, nobody saw them."""
-
-    count: int
-    envelope: Envelope | None = None
-    place: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Placed:
-    """A readout in its parts."""
-
-    parts: tuple[_Part, ...]
-    period: float
-    ready: float
-
-
 class DeviceClock:
     """The clocks of one device; memory is bounded."""
 
     def __init__(self) -> None:
-        self._runs: list[_Run] = []  # in order of sequence numbers
+        self._runs: list[Run] = []  # in order of sequence numbers
         self._boots: OrderedDict[int, UtcMap] = OrderedDict()
         self._latest: dict[int, Envelope] = {}  # of each stream, under
         self._descriptor: bytes | None = None
@@ -153,7 +98,7 @@ class DeviceClock:
                 self._anew(run.tracks[stream], stream)
         return Pending(self, run, {r.stream: self._place(run, frame, descriptor, r) for r in readouts})
 
-    def _run(self, frame: Frame) -> _Run:
+    def _run(self, frame: Frame) -> Run:
         """Return the run this frame continues, or a new one in its place."""
         at = len(self._runs)
         while at and self._runs[at - 1].first > frame.seq:
@@ -165,28 +110,28 @@ class DeviceClock:
                     run.last = frame.seq
                 if run.last == frame.seq:
                     return run
-        run = _Run(frame.seq, frame.seq, frame.boot, frame.descriptor)
+        run = Run(frame.seq, frame.seq, frame.boot, frame.descriptor)
         self._runs.insert(at, run)
         if len(self._runs) > MAX_RUNS:
             del self._runs[0 if at else 1]
         return run
 
-    def _place(self, run: _Run, frame: Frame, descriptor: Descriptor, readout: Readout) -> _Placed:
+    def _place(self, run: Run, frame: Frame, descriptor: Descriptor, readout: Readout) -> Placed:
         """Show a readout to its clock; return the parts of it that lie on one clock each."""
         channels = descriptor.streams[readout.stream]
         period, ready, count = _period(channels), readout.ticks / 1e6, readout.count
         track = run.tracks.get(readout.stream) or self._track(run, readout.stream)
         guessed = [m for m in frame.marks if m.mark == Mark.ESTIMATED and any(m.channel == c.id for c in channels)]
-        parts: list[_Part] = []
+        parts: list[Part] = []
         if guessed:
             # Nobody counted these, so what comes after them has no known distance from what came before.
             begin = min(count, *(m.start for m in guessed))
             end = min(count, max(m.start + m.length for m in guessed))
             if begin:
                 known = track.envelope if track.envelope.count else None
-                parts.append(_Part(begin, known, (track.placed + begin - 1) * period))
+                parts.append(Part(begin, known, (track.placed + begin - 1) * period))
             if end > begin:
-                parts.append(_Part(end - begin))
+                parts.append(Part(end - begin))
             self._anew(track, readout.stream)
             count -= end
         if count:
@@ -197,18 +142,18 @@ class DeviceClock:
                 place = (count - 1) * period
             track.placed += count
             track.envelope.add(place, ready)
-            parts.append(_Part(count, track.envelope, place))
-        return _Placed(tuple(parts), period, ready)
+            parts.append(Part(count, track.envelope, place))
+        return Placed(tuple(parts), period, ready)
 
-    def _track(self, run: _Run, stream: int) -> _Track:
+    def _track(self, run: Run, stream: int) -> Track:
         if run.descriptor != self._descriptor:
             self._latest.clear()
             self._descriptor = run.descriptor
-        track = run.tracks[stream] = _Track(Envelope())
+        track = run.tracks[stream] = Track(Envelope())
         self._anew(track, stream)
         return track
 
-    def _anew(self, track: _Track, stream: int) -> None:
+    def _anew(self, track: Track, stream: int) -> None:
         """Begin a new clock that knows only the rate of the one before."""
         before = self._latest.get(stream)
         track.envelope = self._latest[stream] = Envelope(before.rate if before else None)
@@ -216,7 +161,7 @@ class DeviceClock:
 
     # ------------------------------------------------------------ times
 
-    def _hand_out(self, run: _Run, stream: int, placed: _Placed) -> SampleTimes:
+    def _hand_out(self, run: Run, stream: int, placed: Placed) -> SampleTimes:
         track = run.tracks[stream]
         utc = self._map(run.boot)
         elapsed_parts: list[Floats] = []
@@ -237,7 +182,7 @@ class DeviceClock:
         return SampleTimes(_joined(utc_parts), _joined(elapsed_parts), uncertainty)
 
     @staticmethod
-    def _ideal(placed: _Placed, number: int) -> tuple[float, float, float]:
+    def _ideal(placed: Placed, number: int) -> tuple[float, float, float]:
         """Return how long the samples of a part took, when the last was taken, and one deviation of that."""
         part, period = placed.parts[number], placed.period
         if part.envelope is not None:
@@ -250,7 +195,7 @@ class DeviceClock:
             end -= following + period
         return length, end, error
 
-    def _neighbours(self, run: _Run, stream: int) -> tuple[_Edge, _Edge]:
+    def _neighbours(self, run: Run, stream: int) -> tuple[Edge, Edge]:
         """Return the times handed out next to what this run hands out now: the last before and the first behind."""
         here = next((number for number, other in enumerate(self._runs) if other is run), 0)
         earlier = (other for other in reversed(self._runs[: here + 1]) if stream in other.tracks)
@@ -264,7 +209,7 @@ def _joined(parts: list[Floats]) -> Floats:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _edge(found: tuple[int, _Edge] | None, boot: int, otherwise: float) -> _Edge:
+def _edge(found: tuple[int, Edge] | None, boot: int, otherwise: float) -> Edge:
     """Return a neighbour's times as far as they compare: elapsed time within one boot only, UTC if it was known."""
     if found is None:
         return otherwise, otherwise
@@ -293,8 +238,8 @@ class Pending:
     """A frame shown to the clock; ask for its times once, in the order of showing, as late as can be afforded."""
 
     clock: DeviceClock
-    run: _Run
-    placed: dict[int, _Placed]
+    run: Run
+    placed: dict[int, Placed]
 
     @property
     def settled(self) -> bool:

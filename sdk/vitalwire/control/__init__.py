@@ -1,13 +1,14 @@
 """The conversation with a device: commands, replies, acknowledgements, time (SPEC.md section 10). Sans-IO."""
 
 from .command import Identity, Reply, closed_command, open_command, parse_identity, parse_reply
-from .controller import Controller, ControllerCounters
+from .controller import Controller
 from .events import (
     Acknowledged,
     AcknowledgeRefused,
     Answered,
     Confirmed,
     ControlEvent,
+    ControllerCounters,
     Hint,
     Identified,
     Refused,

@@ -10,19 +10,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import replace
 
 from vitalwire import crypto
 from vitalwire.errors import FrameError, InputError, TrustError, UsageError
 from vitalwire.packet import Packet
-from vitalwire.ranges import Ranges
 from vitalwire_protocol import spec
 from vitalwire_protocol.spec import Command, PacketType, Result
 
 from . import events as ev
+from .asked import Acknowledgements, Asked, Sent
 from .command import Argument, Identity, Reply, closed_command, open_command, parse_identity, parse_reply
-from .timesync import TimeFix, TimeSync
+from .timesync import TimeSync
 
 ANSWER_WITHIN = 0.75  # seconds until a command is asked again, twice what a long frame takes at 115200 baud; doubles
 ANSWER_WITHIN_MOST = 3.0
@@ -30,46 +29,10 @@ ASK_AGAIN = 3  # times, before the device is asked who it is
 IDENTIFY_AFTER = 0.25  # seconds between a hint that something changed and asking who is there; doubles, too
 PING_EVERY = 3.0  # seconds; a device takes a reader for gone after 10 without a packet
 FIRST_PINGS = 4  # measurements before a device is told its time
-ACK_DELAY = 0.05  # seconds to wait for more to acknowledge
 COUNTER_AHEAD = 366 * 86_400_000_000  # how far a device's counter may be in front of UTC in microseconds
 MAX_ASKED = 64  # requests that wait
-MAX_ACK_RANGES = 4096  # that wait; beyond it the device sends frames again, which is harmless
 
 _LOST_TOUCH = (Result.WRONG_DEVICE, Result.WRONG_BOOT, Result.WRONG_NONCE, Result.STALE_COUNTER)
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """One thing to ask: a request of the caller (with a ticket), or one of the controller's own."""
-
-    command: Command
-    argument: Argument = None
-    ticket: int | None = None
-    until: float = float("inf")
-    boot: int | None = None  # the one it was first sent in
-    ranges: tuple[tuple[int, int], ...] = ()
-    fix: TimeFix | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """What is under way, and what its answer must bear."""
-
-    asked: _Asked
-    id: int
-    counter: int | None  # None: an open command
-    at: float
-    due: float
-
-
-@dataclass(slots=True)
-class ControllerCounters:
-    """What a controller did not act on, and what it had to ask again."""
-
-    ignored: int = 0  # replies to nothing that is under way
-    forged: int = 0  # replies whose MAC does not verify
-    malformed: int = 0
-    asked_again: int = 0
 
 
 class Controller:
@@ -90,7 +53,7 @@ class Controller:
         """
         self.identity: Identity | None = None  # a hint until `confirmed`
         self.confirmed = False
-        self.counters = ControllerCounters()
+        self.counters = ev.ControllerCounters()
         self._secret_of = secret_of
         self._patience = patience
         self._set_time = set_time
@@ -99,19 +62,16 @@ class Controller:
         self._key: bytes | None = None
         self._counter = 0
         self._id = 0
-        self._sent: _Sent | None = None
+        self._sent: Sent | None = None
         self._in_vain = 0  # times in a row that no good answer came
-        self._queue: deque[_Asked] = deque()
+        self._queue: deque[Asked] = deque()
         self._tickets = 0
         self._events: list[ev.ControlEvent] = []
-        self._acks: dict[bytes, Ranges] = {}
-        self._acks_since: float | None = None
+        self._acks = Acknowledgements()
         self._unsure = True  # the device must say who it is before anything else
         self._describe = True
         self._identify_at = float("-inf")
         self._ping_at = float("-inf")
-
-    # ---------------------------------------------------------------- the caller's side
 
     def request(self, command: Command, argument: Argument = None, *, now: float) -> int:
         """Ask a closed command; returns the ticket that `Answered`, `Refused` or `Unanswered` will bear.
@@ -124,7 +84,7 @@ class Controller:
         if len(self._queue) >= MAX_ASKED:
             raise UsageError("too many requests wait for the device")
         self._tickets += 1
-        self._queue.append(_Asked(command, argument, self._tickets, now + self._patience))
+        self._queue.append(Asked(command, argument, self._tickets, now + self._patience))
         return self._tickets
 
     def describe(self) -> None:
@@ -133,9 +93,7 @@ class Controller:
 
     def acknowledge(self, thumbprint: bytes, first: int, last: int) -> None:
         """Note that frames `first` to `last` of this device are durable here, so that it may erase them."""
-        ranges = self._acks.setdefault(thumbprint, Ranges())
-        if len(ranges) < MAX_ACK_RANGES:
-            ranges.add(first, last)
+        self._acks.add(thumbprint, first, last)
 
     def reconnected(self) -> None:
         """Note that the stream is a new one: ask who is there, and for all that is not acknowledged."""
@@ -154,8 +112,6 @@ class Controller:
         events, self._events = self._events, []
         return events
 
-    # ---------------------------------------------------------------- out
-
     def poll(self, now: float) -> list[Packet]:
         """Return the packets to send now; to be called after each `feed` and at least ten times a second."""
         self._give_up(now)
@@ -163,7 +119,6 @@ class Controller:
             if now < self._sent.due:
                 return []
             self._put_back()
-            self.counters.asked_again += 1
             self._in_vain += 1
             self._unsure |= self._in_vain % ASK_AGAIN == 0
         asked = self._next(now)
@@ -176,18 +131,18 @@ class Controller:
             self._queue.remove(asked)
             self._unanswered(asked)
 
-    def _next(self, now: float) -> _Asked | None:
+    def _next(self, now: float) -> Asked | None:
         identity = self.identity
         if identity is None or self._unsure:
-            return _Asked(Command.IDENTIFY) if now >= self._identify_at else None
+            return Asked(Command.IDENTIFY) if now >= self._identify_at else None
         if self._describe:
-            return _Asked(Command.DESCRIBE)
+            return Asked(Command.DESCRIBE)
         if self._key is None:
             while self._queue:
                 self._refused(self._queue.popleft(), Result.NOT_PROVISIONED)
-            return _Asked(Command.IDENTIFY) if now >= self._ping_at else None
+            return Asked(Command.IDENTIFY) if now >= self._ping_at else None
         if not self.confirmed or now >= self._ping_at + PING_EVERY:
-            return _Asked(Command.PING)
+            return Asked(Command.PING)
         while self._queue:
             asked = self._queue.popleft()
             if asked.command is not Command.REBOOT or asked.boot in (None, identity.boot):
@@ -195,25 +150,17 @@ class Controller:
             self._done(asked)  # its answer was lost, but this is another boot, and proven
         return self._acknowledgement(identity.thumbprint, now) or self._timekeeping(now)
 
-    def _timekeeping(self, now: float) -> _Asked | None:
+    def _timekeeping(self, now: float) -> Asked | None:
         fix = self._sync.to_tell(now) if self._set_time else None
         if fix is not None and self._sync.measured >= FIRST_PINGS:
-            return _Asked(Command.SET_TIME, (fix.ticks, fix.utc_us, fix.accuracy), fix=fix)
-        return _Asked(Command.PING) if fix is not None or now >= self._ping_at else None
+            return Asked(Command.SET_TIME, (fix.ticks, fix.utc_us, fix.accuracy), fix=fix)
+        return Asked(Command.PING) if fix is not None or now >= self._ping_at else None
 
-    def _acknowledgement(self, thumbprint: bytes, now: float) -> _Asked | None:
-        ranges = self._acks.get(thumbprint)
-        if not ranges:
-            self._acks_since = None
-            return None
-        if self._acks_since is None:
-            self._acks_since = now
-        if now - self._acks_since < ACK_DELAY and len(ranges) < spec.Limit.MAX_RANGES:
-            return None
-        first = tuple(islice(ranges, spec.Limit.MAX_RANGES))
-        return _Asked(Command.ACKNOWLEDGE, first, ranges=first)
+    def _acknowledgement(self, thumbprint: bytes, now: float) -> Asked | None:
+        ranges = self._acks.due(thumbprint, now)
+        return Asked(Command.ACKNOWLEDGE, ranges, ranges=ranges) if ranges else None
 
-    def _send(self, asked: _Asked, now: float) -> Packet:
+    def _send(self, asked: Asked, now: float) -> Packet:
         self._id = (self._id + 1) & 0xFF
         wait = self._backed_off(ANSWER_WITHIN)
         counter = None
@@ -222,7 +169,7 @@ class Controller:
         else:
             self._counter = counter = self._counter + 1
             body = closed_command(self._key, self.identity, counter, asked.command, asked.argument)
-        self._sent = _Sent(asked, self._id, counter, now, now + wait)
+        self._sent = Sent(asked, self._id, counter, now, now + wait)
         return Packet(PacketType.COMMAND, self._id, body)
 
     def _put_back(self) -> None:
@@ -231,8 +178,6 @@ class Controller:
         self._sent = None
         if asked is not None and asked.ticket is not None:
             self._queue.appendleft(asked)
-
-    # ---------------------------------------------------------------- in
 
     def feed(self, packet: Packet, now: float, utc_us: int) -> None:
         """Take a packet that arrived at `now`, which was `utc_us`; other packets than replies are passed over."""
@@ -252,7 +197,7 @@ class Controller:
         except InputError:
             self.counters.malformed += 1
 
-    def _take_hint(self, reply: Reply, sent: _Sent, now: float, utc_us: int) -> None:
+    def _take_hint(self, reply: Reply, sent: Sent, now: float, utc_us: int) -> None:
         asked = sent.asked.command
         if sent.counter is None and reply.command == asked and reply.result == Result.OK:
             if asked is Command.IDENTIFY:
@@ -299,11 +244,11 @@ class Controller:
                 self._unanswered(self._queue.popleft())  # meant for another device
         self._events.append(ev.Identified(identity, rebooted=same_device))
 
-    def _unanswered(self, asked: _Asked) -> None:
+    def _unanswered(self, asked: Asked) -> None:
         assert asked.ticket is not None
         self._events.append(ev.Unanswered(asked.ticket, asked.command))
 
-    def _take_answer(self, reply: Reply, sent: _Sent, now: float, utc_us: int) -> None:
+    def _take_answer(self, reply: Reply, sent: Sent, now: float, utc_us: int) -> None:
         identity, asked = self.identity, sent.asked
         if identity is None or sent.counter is None or (reply.command, reply.counter) != (asked.command, sent.counter):
             self.counters.ignored += 1
@@ -329,7 +274,7 @@ class Controller:
             self._events.append(ev.TimeMeasured(identity.boot, fix))
         self._done(asked, reply)
 
-    def _done(self, asked: _Asked, reply: Reply | None = None) -> None:
+    def _done(self, asked: Asked, reply: Reply | None = None) -> None:
         if asked.ticket is not None:
             self._events.append(ev.Answered(asked.ticket, asked.command, reply.fields if reply else {}))
         elif asked.ranges:
@@ -339,7 +284,7 @@ class Controller:
             self._sync.told(asked.fix)
             self._events.append(ev.TimeTold(self.identity.boot, asked.fix))
 
-    def _refused(self, asked: _Asked, result: Result | int) -> None:
+    def _refused(self, asked: Asked, result: Result | int) -> None:
         if asked.ticket is not None:
             self._events.append(ev.Refused(asked.ticket, asked.command, result))
         elif asked.ranges:
@@ -348,9 +293,6 @@ class Controller:
         elif asked.fix is not None:
             self._sync.refused()
 
-    def _settle(self, asked: _Asked) -> None:
+    def _settle(self, asked: Asked) -> None:
         assert self.identity is not None
-        ranges = self._acks[self.identity.thumbprint]
-        for first, last in asked.ranges:
-            ranges.discard(first, last)
-        self._acks_since = None
+        self._acks.settle(self.identity.thumbprint, asked.ranges)

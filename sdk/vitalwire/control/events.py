@@ -1,4 +1,4 @@
-"""What a controller reports of its conversation with a device, as frozen values."""
+"""What a controller reports of its conversation with a device, as frozen values, and what it counts."""
 
 from __future__ import annotations
 
@@ -96,3 +96,12 @@ ControlEvent: TypeAlias = (
     Identified | Confirmed | Answered | Refused | Unanswered | Acknowledged | AcknowledgeRefused | TimeMeasured
     | TimeTold | Hint
 )  # fmt: skip
+
+
+@dataclass(slots=True)
+class ControllerCounters:
+    """What a controller did not act on."""
+
+    ignored: int = 0  # replies to nothing that is under way
+    forged: int = 0  # replies whose MAC does not verify
+    malformed: int = 0

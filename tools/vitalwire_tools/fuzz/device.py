@@ -15,7 +15,6 @@ from . import corpus
 
 HERE = Path(__file__).resolve().parent
 COMMAND = (*MICROPYTHON, "-X", "heapsize=32m", str(HERE / "device_mp.py"))
-PREFIX = "device-"
 # target: (what it reads, the kind of vectors it begins with)
 TARGETS: dict[str, tuple[str, str]] = {
     "device-cbor": ("CBOR items", "cbor"),

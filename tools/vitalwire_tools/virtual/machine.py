@@ -90,6 +90,7 @@ class Machine:
 
     def __init__(self, options: Options, say: Say) -> None:
         """Prepare a board whose flash `create` made; OSError if there is none or the address cannot be bound."""
+        options = replace(options, folder=options.folder.absolute())  # the board's process runs inside it
         self.options = options
         self.say = say
         self.about = json.loads((options.folder / ABOUT).read_text())

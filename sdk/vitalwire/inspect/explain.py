@@ -6,10 +6,8 @@ from `spec`; the rules of form and trust stay where they are, in `frame` and `cr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import IntEnum
 
 from vitalwire.codec import decode_block, side_bits
 from vitalwire.crypto import HALF_ORDER
@@ -18,6 +16,9 @@ from vitalwire.frame.blocks import varint
 from vitalwire.messages import Channel, Descriptor
 from vitalwire_protocol import spec
 from vitalwire_protocol.spec import Key
+
+from .lift import lift_head
+from .meanings import BYTES, IN_PLACE, INSIDE, KEYS, PLACES, VALUES, named, seconds
 
 Path = tuple[int | str, ...]
 
@@ -68,84 +69,6 @@ def explain(raw: bytes, descriptor: Descriptor | None = None) -> list[Row]:
     return rows
 
 
-# ---------------------------------------------------------------- meanings
-
-KEYS: dict[str, type[IntEnum]] = {
-    "header": spec.Header,
-    "frame": Key,
-    "channel": spec.ChannelKey,
-    "event": spec.EventKey,
-    "counters": spec.Counter,
-    "key": spec.CoseKey,
-}
-
-
-def _named(names: type[IntEnum]) -> Callable[[object], str]:
-    known = {int(member): member.name for member in names}
-    return lambda value: known[value] if type(value) is int and value in known else f"{value}, not known here"
-
-
-def _utc(value: object) -> str:
-    try:
-        return f"{datetime.fromtimestamp(int(str(value)) / 1e6, UTC):%Y-%m-%d %H:%M:%S.%f} UTC"
-    except (OverflowError, ValueError, OSError):
-        return f"{value} us"
-
-
-def _seconds(value: object) -> str:
-    return f"{value / 1e6:.6f} s" if isinstance(value, int) else str(value)
-
-
-def _accuracy(value: object) -> str:
-    known = isinstance(value, int) and 0 <= value < 64
-    return f"error at most 2^{value} us = {2 ** int(str(value)) / 1e6:g} s" if known else str(value)
-
-
-# What a value says, by map and key; others are shown as they are.
-VALUES: dict[tuple[str, int], Callable[[object], str]] = {
-    ("header", spec.Header.ALG): _named(spec.Alg),
-    ("frame", Key.KIND): _named(spec.Kind),
-    ("frame", Key.POLICY): _named(spec.Policy),
-    ("frame", Key.TICKS): lambda value: f"{_seconds(value)} since the boot",
-    ("frame", Key.UTC): _utc,
-    ("frame", Key.UTC_ACCURACY): _accuracy,
-    ("event", spec.EventKey.CAUSE): _named(spec.Cause),
-    ("event", spec.EventKey.FAULT): _named(spec.Fault),
-    ("event", spec.EventKey.UTC): _utc,
-    ("event", spec.EventKey.UTC_ACCURACY): _accuracy,
-}
-# What a byte string is, by map and key.
-BYTES: dict[tuple[str, int], str] = {
-    ("frame", Key.PREV): "of the SHA-256 of the frame before",
-    ("frame", Key.DESCRIPTOR): "of the SHA-256 of the descriptor frame",
-    ("event", spec.EventKey.DIGEST): "of the digest of the last durable, or dropped, frame",
-    ("event", spec.EventKey.PREV): "PREV of the first dropped frame",
-}
-# What the entries of an array are: (map they are in, names of an array's places).
-PLACES: dict[tuple[str, int], tuple[str, ...]] = {
-    ("frame", Key.MARKS): ("channel", "mark", "first sample", "samples"),
-    ("frame", Key.SCALARS): ("channel", "ticks from the frame's", "counts"),
-    ("frame", Key.EVENTS): ("event", "ticks from the frame's", "details"),
-    ("frame", Key.PRIVATE): ("protected header", "unprotected header", "ciphertext and tag, AES-CCM"),
-    ("channel", spec.ChannelKey.RATE): ("numerator", "denominator"),
-    ("channel", spec.ChannelKey.SCALE): ("mantissa", "exponent of ten"),
-    ("channel", spec.ChannelKey.OFFSET): ("mantissa", "exponent of ten"),
-}
-# Which map stands in which value.
-INSIDE: dict[tuple[str, int], str] = {
-    ("frame", Key.PUBLIC_KEY): "key",
-    ("frame", Key.CHANNELS): "channel",
-    ("frame", Key.EVENTS): "event",
-    ("frame", Key.COUNTERS): "counters",
-    ("frame", Key.PRIVATE): "header",
-}
-IN_PLACE: dict[tuple[str, int, str], Callable[[object], str]] = {
-    ("frame", Key.MARKS, "mark"): _named(spec.Mark),
-    ("frame", Key.EVENTS, "event"): _named(spec.Event),
-    ("frame", Key.EVENTS, "ticks from the frame's"): _seconds,
-    ("frame", Key.SCALARS, "ticks from the frame's"): _seconds,
-}
-
 _UINT, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
 MAX_DEPTH = spec.Limit.MAX_DEPTH + 4  # with the message's own levels
 LONGEST_HEAD = {24: 1, 25: 2, 26: 4, 27: 8}
@@ -164,7 +87,7 @@ class _Explainer:
         major, tag, at = self._head(0)
         if major != _TAG:
             raise CborError("no COSE message: a tag stands in front")
-        name = _named(spec.Tag)(tag)
+        name = named(spec.Tag)(tag)
         yield Row(0, raw[:at], "", f"tag {tag}: COSE {name}")
         major, count, after = self._head(at)
         maced = tag == spec.Tag.MAC0
@@ -200,7 +123,7 @@ class _Explainer:
         yield Row(at, self.raw[at:pos], _joined(path), f"map of {count}", depth)
         for _ in range(count):
             key, value_at = self._integer(pos)
-            name = _named(KEYS[where])(key)
+            name = named(KEYS[where])(key)
             yield from self._value(pos, value_at, (*path, key), (where, key), name, depth + 1)
             pos = self._skip(value_at)
 
@@ -274,7 +197,7 @@ class _Explainer:
                 continue
             if not first:
                 delta, pos = varint(self.raw, at)
-                said = f"its newest sample {_seconds(delta >> 1 ^ -(delta & 1))} after that of the readout before"
+                said = f"its newest sample {seconds(delta >> 1 ^ -(delta & 1))} after that of the readout before"
                 yield Row(at, self.raw[at:pos], _joined(inner), said, depth + 1)
                 at = pos
             first = False
@@ -288,7 +211,7 @@ class _Explainer:
     def _block(self, at: int, count: int, channel: Channel, path: Path, depth: int) -> Iterator[Row]:
         head, body = varint(self.raw, at)
         length, coding = head >> spec.CODING_BITS, head & (1 << spec.CODING_BITS) - 1
-        name = _named(spec.Coding)(coding)
+        name = named(spec.Coding)(coding)
         yield Row(at, self.raw[at:body], _joined(path), f"block of {channel.name}: {name}, {length} bytes", depth)
         data = self.raw[body : body + length]
         try:
@@ -341,34 +264,6 @@ class _Explainer:
         if at > len(self.raw):
             raise IndexError
         return at
-
-
-def lift_head(body: bytes, bits: int) -> str:
-    """Return what the head of a LIFT block says (SPEC section 6)."""
-    widths: Mapping[str, int] = {
-        "order": spec.LIFT_ORDER_BITS,
-        "levels": spec.LIFT_LEVELS_BITS,
-        "size": spec.LIFT_SIZE_BITS,
-        "parameter": spec.LIFT_PARAMETER_BITS,
-        "shift": spec.LIFT_SHIFT_BITS,
-        "sum": spec.LIFT_SUM_BITS,
-    }
-    text, at, told = "".join(f"{byte:08b}" for byte in body[:16]), 0, dict[str, int]()
-    for name, width in widths.items():
-        told[name] = int(text[at : at + width] or "0", 2)
-        at += width
-    kernels = [
-        int(text[at + k * spec.LIFT_KERNEL_BITS :][: spec.LIFT_KERNEL_BITS] or "0", 2) for k in range(told["levels"])
-    ]
-    parts = [
-        f"differences of order {told['order']}",
-        f"{told['levels']} levels, kernels {kernels}" if kernels else "no levels",
-        f"sub-blocks of {spec.LIFT_UNIT << told['size']}",
-        f"first parameter {told['parameter']}",
-    ]
-    parts += [f"{told['shift']} low bits left out"] if told["shift"] else []
-    parts += [f"sums of {1 << told['sum']}"] if told["sum"] else []
-    return ", ".join(parts)
 
 
 def _check(depth: int, at: int) -> None:
