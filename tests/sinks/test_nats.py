@@ -30,7 +30,7 @@ STREAM = "vitals"
 def nats_of(*servers: Server, **more: object) -> Nats:
     """Return the sink for these servers."""
     urls = [f"nats://127.0.0.1:{server.port}" for server in servers]
-    given = {"kind": "nats", "servers": urls, "stream": STREAM, "create": True} | more
+    given = {"kind": "nats", "servers": urls, "stream": STREAM, "create": True, "tls": False} | more
     return from_settings(Settings.model_validate(given), unknown)
 
 
@@ -263,6 +263,31 @@ def test_tls_is_mutual_and_expired_certificates_are_refused(tmp_path: Path) -> N
         assert asyncio.run(drive(sink(made.ca, "gateway"), entries_of([FakeDevice()], 2))).errors == []
         asyncio.run(refused(sink(made.ca, "late", expired=True)))
         asyncio.run(refused(sink(Certificates(tmp_path / "other").ca, "gateway")))
+
+
+def test_a_server_without_tls_hears_no_password(tmp_path: Path) -> None:
+    """Where TLS is configured, a server (or somebody between) that does not ask for it gets nothing but a farewell."""
+    heard: list[bytes] = []
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"server_id":"x","version":"2.10.0","max_payload":1048576,"headers":true}\r\n')
+        heard.append(await reader.read(4096))
+        writer.close()
+
+    async def run() -> None:
+        secret = tmp_path / "secret"
+        secret.write_text("the-password")
+        plain = await asyncio.start_server(listen, "127.0.0.1", 0)
+        url = f"nats://127.0.0.1:{plain.sockets[0].getsockname()[1]}"
+        login = {"user": "gateway", "password": {"file": str(secret)}, "tls": {}, "servers": [url], "seconds": 2.0}
+        sink = nats_of(**login)
+        with pytest.raises(SinkError):
+            await sink.open()
+        await sink.close()
+        plain.close()
+
+    asyncio.run(run())
+    assert b"CONNECT" not in b"".join(heard)
 
 
 def test_kills_of_the_server_lose_nothing(

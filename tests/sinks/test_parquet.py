@@ -269,7 +269,9 @@ def test_a_store_that_refuses_is_told_without_secrets(azurite: Server, tmp_path:
     """A wrong key, a string that is none and a store that is away are SinkErrors that hold no key."""
     secret = tmp_path / "connection"
     wrong = "d3Jvbmcga2V5IHdyb25nIGtleSB3cm9uZyBrZXk="
-    for text, said in ((connection_string(azurite, wrong), "403"), ("nothing", "connection string")):
+    plain = f"DefaultEndpointsProtocol=http;AccountName=a;AccountKey={wrong};EndpointSuffix=core.windows.net"
+    texts = ((connection_string(azurite, wrong), "403"), ("nothing", "connection string"), (plain, "read along"))
+    for text, said in texts:
         secret.write_text(text)
         error = asyncio.run(drive(to_blob(azurite, secret), entries[:1], patience=0)).errors[0]
         assert said in str(error)

@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 import nats.errors
@@ -51,7 +51,7 @@ class Settings(SinkSettings):
     password: Secret | None = None
     token: Secret | None = None
     credentials: Existing | None = None  # a file with a JWT and its seed
-    tls: Tls | None = None
+    tls: Tls | Literal[False] = Tls()  # false only where nobody else can listen
 
 
 def from_settings(settings: Settings, find: FindDescriptor) -> Nats:
@@ -89,7 +89,7 @@ class Nats:
 
     async def _connect(self, server: str) -> Client:
         settings = self._settings
-        client = Client()
+        client = Client() if settings.tls is False else _TlsClient()
         try:
             async with asyncio.timeout(settings.seconds):
                 await client.connect(
@@ -100,12 +100,14 @@ class Nats:
                     max_reconnect_attempts=1,
                     reconnect_time_wait=0,
                     connect_timeout=settings.seconds,  # type: ignore[arg-type]
-                    tls=settings.tls.context() if settings.tls else None,
+                    tls=None if settings.tls is False else settings.tls.context(),
                     user=settings.user,
                     password=settings.password.read() if settings.password else None,
                     token=settings.token.read() if settings.token else None,
                     user_credentials=str(settings.credentials) if settings.credentials else None,
                 )
+            if isinstance(client, _TlsClient) and not client.asked:
+                raise nats.errors.SecureConnRequiredError
         except BaseException:
             await _drop(client)
             raise
@@ -200,6 +202,18 @@ class Nats:
         client, self._client, self._stream = self._client, None, None
         if client is not None:
             await _drop(client)
+
+
+class _TlsClient(Client):
+    """Goes on only if the server asks for TLS: else it would send everything, passwords too, for anybody to read."""
+
+    asked = False
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        self.asked = self.asked or bool(info.get("tls_required"))
+        if not self.asked:
+            raise nats.errors.SecureConnRequiredError
+        await super()._process_info(info, initial_connection)
 
 
 async def _drop(client: Client) -> None:

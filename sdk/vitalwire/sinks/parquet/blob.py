@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
@@ -12,6 +13,7 @@ from vitalwire.errors import SinkError, UsageError
 
 from .settings import BlobSettings
 
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _BLOCK = 1 << 20  # bytes
 
 
@@ -35,6 +37,9 @@ class Blob:
                 max_single_put_size=_BLOCK,
                 max_block_size=_BLOCK,
             )
+            address = urlsplit(self._client.url)
+            if address.scheme != "https" and address.hostname not in _LOOPBACK:
+                raise SinkError("the connection string is for http: anybody could read along", reason="configuration")
             await self._client.create_container()
         except ResourceExistsError:
             return
