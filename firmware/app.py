@@ -38,7 +38,7 @@ _SLICE = const(12)  # and a slice besides what it says
 _SENSE = const(12)  # and a look at all sensors besides what is read
 _LOOK = const(1_000_000)  # us after which the sensors are looked at in any case
 _SERVE = const(15_000)  # us; a serial port at 115200 baud fills its 256 bytes in 22 ms
-_COLLECT = const(8192)  # bytes of free heap below which garbage is collected before a frame is begun
+_SLICES = const(56)  # about what a frame takes
 
 
 class App:
@@ -56,7 +56,9 @@ class App:
         self.due = 0  # when a sensor is to be looked at, if no interrupt comes before
         self.serve = 0  # when the link is, even while a frame is being made
         self.busy = 0
-        self.heap_low = gc.mem_free()
+        self.heap_low = gc.mem_free()  # the least that was free after a collection
+        self._slices = 0  # of this job
+        self._collect = 1  # the one before which garbage is collected: another in each frame
 
     # ------------------------------------------------------------ the loop
 
@@ -116,16 +118,17 @@ class App:
             self.job = self.recorder.next(now)
             if self.job is None:
                 return False
-            free = gc.mem_free()
-            self.heap_low = min(self.heap_low, free)
-            if free < _COLLECT:
-                gc.collect()
-                self.hal.spend("gc", 1)
+            self._slices = 0
         hal = self.hal
         job = self.job
         until = min(self.due, self.serve)
         try:
             while True:
+                self._slices += 1
+                if self._slices == self._collect:
+                    gc.collect()
+                    self.heap_low = min(self.heap_low, gc.mem_free())
+                    hal.spend("gc", 1)
                 self._slice(next(job))
                 hal.spend("bytecode", _SLICE)
                 if hal.ticks() >= until or hal.edge():
@@ -133,6 +136,7 @@ class App:
         except StopIteration:
             self.job = None
             self.due = 0  # a sensor may have waited for its ring to be emptied
+            self._collect = self._collect % _SLICES + 1
         return True
 
     def _slice(self, done):

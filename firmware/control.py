@@ -88,23 +88,6 @@ class Control:
         self._actions = actions
         self._cause = 0  # why the last one was refused
         self._told = 0  # of `refused`, by take_refusals()
-        # command: function(request, fields of the reply) -> result, or a generator of slices that returns it
-        self._handlers = {
-            COMMAND_IDENTIFY: self._identify,
-            COMMAND_DESCRIBE: self._describe,
-            COMMAND_ACKNOWLEDGE: self._acknowledge,
-            COMMAND_PING: self._ping,
-            COMMAND_SET_TIME: self._set_time,
-            COMMAND_START: self._switch,
-            COMMAND_STOP: self._switch,
-            COMMAND_LOG_LEVEL: self._log_level,
-            COMMAND_REBOOT: self._reboot,
-            COMMAND_REPL: self._repl,
-            COMMAND_UPDATE_BEGIN: self._update,
-            COMMAND_UPDATE_WRITE: self._update,
-            COMMAND_UPDATE_STATUS: self._update,
-            COMMAND_UPDATE_APPLY: self._update,
-        }
 
     def take_refusals(self):
         # (cause of the last refusal, how many since the last call), or None
@@ -122,7 +105,7 @@ class Control:
             fields[COMMANDKEY_COUNTER] = request[COMMANDKEY_COUNTER]
             fields[COMMANDKEY_NONCE] = self._nonce
         if result == RESULT_OK:
-            result = self._handlers[request[COMMANDKEY_COMMAND]](request, fields)
+            result = self._HANDLERS[request[COMMANDKEY_COMMAND]](self, request, fields)
             if not isinstance(result, int):
                 result = yield from result
         if result != RESULT_OK:
@@ -150,7 +133,7 @@ class Control:
                 self.request = request
                 if command == COMMAND_IDENTIFY or command == COMMAND_DESCRIBE:
                     return RESULT_OK
-                return RESULT_NOT_ALLOWED if command in self._handlers else RESULT_UNKNOWN_COMMAND
+                return RESULT_NOT_ALLOWED if command in self._HANDLERS else RESULT_UNKNOWN_COMMAND
             if self._key is None:
                 return RESULT_NOT_PROVISIONED
             body = open_mac0(body, self._key, AAD_COMMAND)
@@ -177,7 +160,7 @@ class Control:
         if counter <= self.counter:
             return RESULT_STALE_COUNTER
         self.counter = counter
-        if command not in self._handlers:
+        if command not in self._HANDLERS:
             return RESULT_UNKNOWN_COMMAND
         if command in _ARGUMENTS and not _ARGUMENTS[command](request.get(COMMANDKEY_ARGUMENT)):
             return RESULT_BAD_ARGUMENT
@@ -252,6 +235,24 @@ class Control:
             except MemoryError:
                 return RESULT_UPDATE_TOO_BIG
         return self._updater.handle(request[COMMANDKEY_COMMAND], request.get(COMMANDKEY_ARGUMENT), fields)
+
+    # command: function(self, request, fields of the reply) -> result, or a generator of slices that returns it
+    _HANDLERS = {
+        COMMAND_IDENTIFY: _identify,
+        COMMAND_DESCRIBE: _describe,
+        COMMAND_ACKNOWLEDGE: _acknowledge,
+        COMMAND_PING: _ping,
+        COMMAND_SET_TIME: _set_time,
+        COMMAND_START: _switch,
+        COMMAND_STOP: _switch,
+        COMMAND_LOG_LEVEL: _log_level,
+        COMMAND_REBOOT: _reboot,
+        COMMAND_REPL: _repl,
+        COMMAND_UPDATE_BEGIN: _update,
+        COMMAND_UPDATE_WRITE: _update,
+        COMMAND_UPDATE_STATUS: _update,
+        COMMAND_UPDATE_APPLY: _update,
+    }
 
 
 def _integer(request, key):

@@ -29,7 +29,7 @@ class Link:
     # stream: readinto(buf) -> bytes read, write(buf, n) -> bytes taken; neither waits, None counts as 0.
     # journal: as for Window, and read(seq, buf), read_descriptor(buf). control: handle(body, reply), a generator of
     # slices. No frame longer than `size` is sent. `now` is real time in microseconds, whatever the samples' clock is.
-    def __init__(self, stream, journal, control, window=8, resend=3_000_000, repl=True, size=MAX_FRAME):
+    def __init__(self, stream, journal, control, window=8, repl=True, size=MAX_FRAME, resend=3_000_000):
         self.stream = stream
         self.journal = journal
         self.control = control
@@ -61,8 +61,7 @@ class Link:
         self._end = 0
         self._asked = 0  # id of the command being handled
         self._count = 0  # id of the last packet that was no reply
-        self._line = memoryview(bytearray(LOG_HEADER_SIZE + MAX_LOG))
-        self._line_size = 0
+        self._line = None  # the log line that waits, as it goes out
         self._command = None  # the command being handled, slice by slice
         self._describe = False
 
@@ -88,7 +87,7 @@ class Link:
         # never keys, never personal data
         if level < self.level:
             return
-        if self._line_size:
+        if self._line:
             self.unlogged += 1
             return
         data = text.encode()
@@ -97,9 +96,8 @@ class Link:
             n = MAX_LOG
             while data[n] & 0xC0 == 0x80:
                 n -= 1
+        self._line = bytearray(LOG_HEADER_SIZE) + data[:n]
         pack(LOG_HEADER, self._line, 0, level)
-        self._line[LOG_HEADER_SIZE : LOG_HEADER_SIZE + n] = data[:n]
-        self._line_size = LOG_HEADER_SIZE + n
 
     def step(self, now):
         # One slice of work, at most about 10 ms on the chip; returns (kind, units) of it for the clock, or None.
@@ -202,10 +200,11 @@ class Link:
         self._loaded = n
 
     def _load(self, now):
-        n = self._line_size
-        if n:
-            self._body[:n] = self._line[:n]
-            self._line_size = 0
+        line = self._line
+        if line:
+            n = len(line)
+            self._body[:n] = line
+            self._line = None
             self._put(PACKETTYPE_LOG, n)
             return ("bytecode", 50)
         if self._describe:

@@ -10,6 +10,7 @@ else:
 
     root = files()
 slot = slots.choose(root)
+slots = None
 if slot:
     sys.path.insert(0, slot)
     # what the loader itself has imported may look different there

@@ -40,32 +40,6 @@ def size_of(length):
 MAX_KEPT = SECTOR_SIZE - SECTOR_HEADER_SIZE - size_of(DROP_BODY_SIZE) - size_of(STATE_BODY_SIZE) - RECORD_HEADER_SIZE
 
 
-def parse_sector(buf):
-    # (number, boot, acked)
-    if len(buf) < SECTOR_HEADER_SIZE:
-        raise ValueError("truncated")
-    magic, number, boot, acked, crc = unpack_from(SECTOR_HEADER, buf, 0)
-    if magic != JOURNAL_MAGIC:
-        raise ValueError("magic")
-    if crc != crc32(memoryview(buf)[:SECTOR_CHECKED]):
-        raise ValueError("crc")
-    return number, boot, acked
-
-
-def parse_record(buf):
-    # (type, flags, seq, body)
-    if len(buf) < RECORD_HEADER_SIZE:
-        raise ValueError("truncated")
-    type, flags, length, seq, crc = unpack_from(RECORD_HEADER, buf, 0)
-    buf = memoryview(buf)
-    body = buf[RECORD_HEADER_SIZE : RECORD_HEADER_SIZE + length]
-    if len(body) != length:
-        raise ValueError("truncated")
-    if crc != crc32(body, crc32(buf[:RECORD_CHECKED])):
-        raise ValueError("crc")
-    return type, flags, seq, body
-
-
 class Records:
     # device: readblocks(n, buf, offset), writeblocks(n, buf, offset) without erase, ioctl 4 count, 5 size, 6 erase.
     def __init__(self, device):
@@ -108,14 +82,6 @@ class Records:
     def intact(self, number, pos, header):
         crc = self.crc32(number, pos, RECORD_CHECKED)
         return header[4] == self.crc32(number, pos + RECORD_HEADER_SIZE, header[2], crc)
-
-    def clean(self, number, pos):
-        while pos < SECTOR_SIZE:
-            part = self.part(number, pos, SECTOR_SIZE - pos)
-            if min(part) != 0xFF:
-                return False
-            pos += len(part)
-        return True
 
     def digest(self, number, pos):
         # of the frame in the record at pos

@@ -1,20 +1,25 @@
 # What a journal finds in its flash at boot, however the last one ended. Writes nothing. Needed once: Journal.mount()
 # loads it and lets go of it again.
+from binascii import crc32
 from struct import unpack_from
 
-from records import parse_sector, size_of
+from records import RECORD_CHECKED, SECTOR_CHECKED, size_of
 from wire import (
     ACK_BODY,
     ACK_BODY_SIZE,
     DROP_BODY,
     DROP_BODY_SIZE,
+    JOURNAL_MAGIC,
     RECORD_ACK,
     RECORD_COPY,
     RECORD_DESCRIPTOR,
     RECORD_DROP,
     RECORD_FRAME,
+    RECORD_HEADER,
+    RECORD_HEADER_SIZE,
     RECORD_STATE,
     RECORDFLAG_DECLARES,
+    SECTOR_HEADER,
     SECTOR_HEADER_SIZE,
     SECTOR_SIZE,
     STATE_BODY,
@@ -22,6 +27,32 @@ from wire import (
 )
 
 _BODIES = {RECORD_STATE: STATE_BODY_SIZE, RECORD_DROP: DROP_BODY_SIZE}
+
+
+def parse_sector(buf):
+    # (number, boot, acked)
+    if len(buf) < SECTOR_HEADER_SIZE:
+        raise ValueError("truncated")
+    magic, number, boot, acked, crc = unpack_from(SECTOR_HEADER, buf, 0)
+    if magic != JOURNAL_MAGIC:
+        raise ValueError("magic")
+    if crc != crc32(memoryview(buf)[:SECTOR_CHECKED]):
+        raise ValueError("crc")
+    return number, boot, acked
+
+
+def parse_record(buf):
+    # (type, flags, seq, body)
+    if len(buf) < RECORD_HEADER_SIZE:
+        raise ValueError("truncated")
+    type, flags, length, seq, crc = unpack_from(RECORD_HEADER, buf, 0)
+    buf = memoryview(buf)
+    body = buf[RECORD_HEADER_SIZE : RECORD_HEADER_SIZE + length]
+    if len(body) != length:
+        raise ValueError("truncated")
+    if crc != crc32(body, crc32(buf[:RECORD_CHECKED])):
+        raise ValueError("crc")
+    return type, flags, seq, body
 
 
 def _sector(journal, slot):
@@ -102,6 +133,15 @@ def _scan(journal, number):
     journal.end[slot] = pos
 
 
+def _clean(journal, number, pos):
+    while pos < SECTOR_SIZE:
+        part = journal.part(number, pos, SECTOR_SIZE - pos)
+        if min(part) != 0xFF:
+            return False
+        pos += len(part)
+    return True
+
+
 def mount(journal):
     n = journal.sectors
     head = -1
@@ -132,7 +172,7 @@ def mount(journal):
     journal.newest = max(journal.newest, acked)
     journal.next = max(journal.next, journal.newest + 1)
     pos = journal.end[head % n]
-    journal.pos = pos if journal.clean(head, pos) else SECTOR_SIZE
+    journal.pos = pos if _clean(journal, head, pos) else SECTOR_SIZE
     journal.settle()
     journal.due = bool(journal.oldest and journal.oldest[0] != journal.current[0])
     return True

@@ -20,7 +20,7 @@ try:
 
     app = App(hal)
     ready = boot.build(app)
-    boot.forget(app)
+    boot.forget()
     boot = None
     gc.threshold(-1)
     if ready:

@@ -24,6 +24,7 @@ _ADC = const(8)
 _LINES = const(8)
 _WATCHDOG = const(10000000)
 _EXIT = const(64)
+_FLAGS = const(4)  # of a terminal's attributes; the control characters behind them take 2 KB
 
 
 def _setting(name, default=""):
@@ -112,26 +113,26 @@ def _end(code):
 # What the processor is wired to: a bus by its number, an interrupt line or an analogue input by its pin.
 class _Part:
     def __init__(self, number):
-        self.word = number << 8
+        self._word = number << 8
 
     def readfrom_mem_into(self, address, register, buffer):
         n = len(buffer)
-        _call(_I2C_MEM | self.word | address << 16 | register << 32 | n << 40, 0, None, buffer, n)
+        _call(_I2C_MEM | self._word | address << 16 | register << 32 | n << 40, 0, None, buffer, n)
 
     def writeto_mem(self, address, register, buffer):
-        _call(_I2C_MEM | self.word | address << 16 | register << 32 | len(buffer) << 52, 0, buffer, None, 0)
+        _call(_I2C_MEM | self._word | address << 16 | register << 32 | len(buffer) << 52, 0, buffer, None, 0)
 
     def readfrom_into(self, address, buffer):
         n = len(buffer)
-        _call(_I2C | self.word | address << 16 | n << 40, 0, None, buffer, n)
+        _call(_I2C | self._word | address << 16 | n << 40, 0, None, buffer, n)
 
     def writeto(self, address, buffer):
-        _call(_I2C | self.word | address << 16 | len(buffer) << 52, 0, buffer, None, 0)
+        _call(_I2C | self._word | address << 16 | len(buffer) << 52, 0, buffer, None, 0)
 
     def write_readinto(self, out, into):
         global _selected
         n = len(out)
-        _call(_SPI | self.word | (_selected & 255) << 16 | (_selected >> 8) << 32 | n << 40 | n << 52, 0, out, into, n)
+        _call(_SPI | self._word | (_selected & 255) << 16 | (_selected >> 8) << 32 | n << 40 | n << 52, 0, out, into, n)
         _selected |= 256  # further bytes continue this selection
 
     def take(self):
@@ -147,7 +148,7 @@ class _Part:
         return _edges[self.line] >= 0
 
     def ask(self, operation):
-        _call(operation | self.word, 0, None, _value, 8)
+        _call(operation | self._word, 0, None, _value, 8)
         return _value[0]
 
     def level(self):
@@ -245,37 +246,39 @@ def partition(name):
 
 class _Stream:
     def __init__(self):
-        self.input = open(0, "rb")
-        self.output = open(1, "wb")
-        self.poll = select.poll()
-        self.poll.register(1, select.POLLOUT)
-        self.mode = None
-        self.byte = bytearray(1)
+        self._input = open(0, "rb")
+        self._output = open(1, "wb")
+        self._poll = select.poll()
+        self._poll.register(1, select.POLLOUT)
+        self._mode = None
+        self._byte = bytearray(1)
 
     def open(self):
         import termios
 
         micropython.kbd_intr(-1)
         try:
-            self.mode = termios.tcgetattr(0)
+            self._mode = termios.tcgetattr(0)[:_FLAGS]
             termios.setraw(0)
         except OSError:
-            self.mode = None  # a pipe
+            self._mode = None  # a pipe
 
     def close(self):
         import termios
 
         micropython.kbd_intr(3)
-        if self.mode:
-            termios.tcsetattr(0, 0, self.mode)
+        if self._mode:
+            mode = termios.tcgetattr(0)
+            mode[:_FLAGS] = self._mode
+            termios.tcsetattr(0, 0, mode)
 
     def readinto(self, buffer):
         # Byte by byte, because MicroPython waits until a whole buffer is full.
         n = 0
         while n < len(buffer):
             for _, event in _poll.ipoll(0):
-                if event & select.POLLIN and self.input.readinto(self.byte):
-                    buffer[n] = self.byte[0]
+                if event & select.POLLIN and self._input.readinto(self._byte):
+                    buffer[n] = self._byte[0]
                     n += 1
                     break
                 _poll.unregister(0)  # nobody is left at the other end
@@ -285,9 +288,9 @@ class _Stream:
         return n
 
     def write(self, buffer, n):
-        for _, event in self.poll.ipoll(0):
+        for _, event in self._poll.ipoll(0):
             if event & select.POLLOUT:
-                return self.output.write(buffer, min(n, 256)) or 0
+                return self._output.write(buffer, min(n, 256)) or 0
         return 0
 
 

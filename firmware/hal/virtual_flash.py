@@ -49,24 +49,24 @@ def _clear(old: ptr8, new: ptr8, start: int, n: int) -> int:
 
 class FlashFile:
     def __init__(self, path, offset, size, charge, cut=None):
-        self.file = open(path, "r+b")
-        self.offset = offset
-        self.size = size
+        self._file = open(path, "r+b")
+        self._offset = offset
+        self._size = size
         self.charge = charge
-        self.cut = cut
-        self.chunk = bytearray(_CHUNK)
+        self._cut = cut
+        self._chunk = bytearray(_CHUNK)
 
     def _seek(self, block, offset, n):
         at = block * SECTOR_SIZE + offset
-        if not 0 <= at <= at + n <= self.size:
+        if not 0 <= at <= at + n <= self._size:
             raise OSError(22)
-        self.file.seek(self.offset + at)
-        return self.offset + at
+        self._file.seek(self._offset + at)
+        return self._offset + at
 
     def readblocks(self, block, buf, offset=0):
         self._seek(block, offset, len(buf))
         self.charge("flash_read", len(buf))
-        if self.file.readinto(buf) != len(buf):
+        if self._file.readinto(buf) != len(buf):
             raise OSError(5)
 
     def writeblocks(self, block, buf, offset=-1):
@@ -76,53 +76,53 @@ class FlashFile:
             offset = 0
         n = len(buf)
         at = self._seek(block, offset, n)
-        cut = self.cut and self.cut.due()
+        cut = self._cut and self._cut.due()
         if cut:
-            n = self.cut.random(n + 1)
+            n = self._cut.random(n + 1)
         self.charge("flash_program", n)
-        old = memoryview(self.chunk)
+        old = memoryview(self._chunk)
         for i in range(0, n, _CHUNK):
             part = old[: min(_CHUNK, n - i)]
-            self.file.seek(at + i)
-            self.file.readinto(part)
+            self._file.seek(at + i)
+            self._file.readinto(part)
             if _clear(part, buf, i, len(part)):
                 raise ValueError("programming would set a bit")
-            self.file.seek(at + i)
-            self.file.write(part)
+            self._file.seek(at + i)
+            self._file.write(part)
         if cut:
             if n < len(buf):
                 part = old[:1]
-                self.file.seek(at + n)
-                self.file.readinto(part)
-                part[0] &= buf[n] | self.cut.random(256)
-                self.file.seek(at + n)
-                self.file.write(part)
-            self.cut.end()
+                self._file.seek(at + n)
+                self._file.readinto(part)
+                part[0] &= buf[n] | self._cut.random(256)
+                self._file.seek(at + n)
+                self._file.write(part)
+            self._cut.end()
 
     def _erase(self, block):
         at = self._seek(block, 0, SECTOR_SIZE)
-        cut = self.cut and self.cut.due()
+        cut = self._cut and self._cut.due()
         self.charge("flash_erase", 1)
-        part = memoryview(self.chunk)
+        part = memoryview(self._chunk)
         # any share of the bits may have reached 1
-        share = self.cut.random(5) if cut else 4
+        share = self._cut.random(5) if cut else 4
         for i in range(0, SECTOR_SIZE, _CHUNK):
             if cut:
-                self.file.seek(at + i)
-                self.file.readinto(part)
+                self._file.seek(at + i)
+                self._file.readinto(part)
             for k in range(_CHUNK):
                 if share == 4:
                     part[k] = 0xFF
-                elif self.cut.random(4) < share:
-                    part[k] |= self.cut.random(256)
-            self.file.seek(at + i)
-            self.file.write(part)
+                elif self._cut.random(4) < share:
+                    part[k] |= self._cut.random(256)
+            self._file.seek(at + i)
+            self._file.write(part)
         if cut:
-            self.cut.end()
+            self._cut.end()
 
     def ioctl(self, op, arg):
         if op == 4:
-            return self.size // SECTOR_SIZE
+            return self._size // SECTOR_SIZE
         if op == 5:
             return SECTOR_SIZE
         if op == 6:

@@ -108,10 +108,9 @@ class Sensor:
                     ring.mark(channel, MARK_SATURATED, i, 1)
 
 
-# The driver of one row of board.SENSORS: part, bus kind, bus number, address or chip-select pin, interrupt pin or -1.
+# The sensor of one row of board.sensors(): driver, bus kind, bus number, address or select pin, interrupt pin or -1.
 def make(hal, row):
-    part, kind, number, select, pin = row
-    driver = getattr(__import__("sensors." + part, None, None, (part,)), part.upper())
+    driver, kind, number, select, pin = row
     irq = hal.irq(pin, driver.WAKES) if pin >= 0 else None
     if kind == "spi":
         return driver(hal.spi(number), hal.output(select), irq)

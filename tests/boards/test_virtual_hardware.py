@@ -366,11 +366,16 @@ def test_a_board_that_cannot_be_described_is_refused(count: int, words: str) -> 
 
 
 def test_the_devices_board_is_plain_data() -> None:
-    """The rendered board.py holds exactly what the TOML says, as literals."""
+    """The rendered board.py holds exactly what the TOML says: the sensors' drivers, and literals."""
+    literals, imports = render(BOARD).split("def sensors():\n")
     values: dict[str, Any] = {}
-    exec(compile(render(BOARD), "board.py", "exec"), values)
-    assert values["SENSORS"][0] == ("max30003", "spi", 1, 5, 4)
-    assert values["SENSORS"][-1] == ("max30205", "i2c", 0, 0x48, -1)
+    exec(compile(literals, "board.py", "exec"), values)
+    *imports, rows = filter(None, imports.splitlines())
+    assert "    from sensors.max30003 import MAX30003" in imports
+    drivers = {line.split()[-1]: line.split()[1] for line in imports}
+    sensors = eval(rows.removeprefix("    return "), drivers)
+    assert sensors[0] == ("sensors.max30003", "spi", 1, 5, 4)
+    assert sensors[-1] == ("sensors.max30205", "i2c", 0, 0x48, -1)
     assert dict((kind, row[2]) for kind, *row in values["BUSES"]) == {"i2c": 22, "spi": 18}  # noqa: C402
     assert values["PARTITIONS"] == (("vfs", 0x200000, 0x100000), ("journal", 0x300000, 0x100000))
     assert values["BATTERY"] == (34, 2, 1, 3300, 4200)
@@ -439,7 +444,7 @@ def test_interrupts_end_an_idle_and_are_taken_once(boot: Callable[..., Run]) -> 
     script = """
 import sensors.max30102
 sensors.max30102.MAX30102.WAKES = True
-d = make(hal, board.SENSORS[1])
+d = make(hal, board.sensors()[1])
 begin(d)
 line, begun = d.irq, hal.ticks()
 hal.idle(begun + 10 ** 6)
@@ -532,7 +537,7 @@ def test_resets_end_the_process_with_their_cause(boot: Callable[..., Run]) -> No
 def test_chips_outlive_a_reset_but_not_a_power_cut(boot: Callable[..., Run], tmp_path: Path) -> None:
     """After a reset the chips sample on as they were set; after a power cut they are as new. Time goes on for both."""
     hardware = Hardware(BOARD, SIGNALS)
-    start = "begin(make(hal, board.SENSORS[2])); sleep(3 * 10**6); hal.reset(2)"
+    start = "begin(make(hal, board.sensors()[2])); sleep(3 * 10**6); hal.reset(2)"
     look = "b = bytearray(2); hal.i2c(0).readfrom_mem_into(0x6A, 0x3A, b); say(hal.ticks(), b[0] | (b[1] & 3) << 8)"
     assert boot(start, hardware).code == 66
     hardware.pass_time(1_000_000)

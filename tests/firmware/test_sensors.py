@@ -42,7 +42,7 @@ from ring import Ring
 
 end, lock, out, hold, free = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
 sizes, busy, seed = [int(n) for n in sys.argv[6].split(",")], int(sys.argv[7]), 1
-drivers = [sensors.make(hal, row) for row in board.SENSORS]
+drivers = [sensors.make(hal, row) for row in board.sensors()]
 drivers.append(Battery(hal.adc(board.BATTERY[0]), board.BATTERY[1], board.BATTERY[2]))
 rings = [Ring(len(d.CHANNELS), n) for d, n in zip(drivers, sizes)]
 again, running, taken = [0] * 5, [False] * 5, [0] * 5

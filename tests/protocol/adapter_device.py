@@ -13,7 +13,7 @@ import cose
 import p256
 import p256_verify
 import packet
-import records
+import recover
 import wire
 from clock import Clock
 from mac import hkdf
@@ -179,13 +179,13 @@ def write_reply(expect, key):
 
 def read_sector(data, key):
     """Return a sector header's fields."""
-    number, boot, acked = records.parse_sector(data)
+    number, boot, acked = recover.parse_sector(data)
     return {"magic": wire.JOURNAL_MAGIC, "number": number, "boot": boot, "acked": acked}
 
 
 def read_record(data, key):
     """Return a record's fields."""
-    type, flags, seq, body = records.parse_record(data)
+    type, flags, seq, body = recover.parse_record(data)
     return {"type": type, "flags": flags, "length": len(body), "seq": seq, "body": bytes(body)}
 
 

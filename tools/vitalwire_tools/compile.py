@@ -18,7 +18,8 @@ from .folders import FIRMWARE
 from .shrink import reach, shrink
 
 RESIDENT = "vitalwire"
-STARTING = {"board", "boot", "config", "identity", "signals", "slots"}  # only starts a board; boot.py lets go of it
+# boot.py lets go of these, which only start a board
+STARTING = {"board", "boot", "config", "descriptor", "identity", "signals", "slots"}
 NAMES = "names.json"
 OUTSIDE = {"hal", "links", "board", "main", "start"}  # these meet the chip's own objects
 
@@ -28,11 +29,11 @@ def _module(path: Path) -> str:
 
 
 def _drivers(files: dict[str, Path], board: ast.Module | None) -> list[str]:
-    """Return the driver modules of the parts that board.py names; of all there are, without a board.py."""
-    for statement in board.body if board else []:
-        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "SENSORS":
-            return ["sensors." + row[0] for row in ast.literal_eval(statement.value)]
-    return [module for module in files if module.startswith("sensors.")]
+    """Return the driver modules that board.py imports; without a board.py, all there are."""
+    if board is None:
+        return [module for module in files if module.startswith("sensors.")]
+    imports = [s.module or "" for s in ast.walk(board) if isinstance(s, ast.ImportFrom)]
+    return [module for module in imports if module.startswith("sensors.")]
 
 
 def shrink_firmware(sources: dict[Path, str]) -> tuple[dict[Path, str], dict[str, str]]:

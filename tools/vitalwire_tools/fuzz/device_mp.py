@@ -17,7 +17,7 @@ import cbor
 import cose
 import journal_mp
 import packet
-import records
+import recover
 import wire
 from chance_mp import Chance, mutate
 from clock import Clock
@@ -192,7 +192,7 @@ class Commands:
 class Record:
     def attempt(self, chance, data):
         accepted = False
-        for parse in (records.parse_record, records.parse_sector):
+        for parse in (recover.parse_record, recover.parse_sector):
             try:
                 parse(data)
                 accepted = True

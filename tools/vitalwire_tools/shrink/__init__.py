@@ -14,7 +14,7 @@ from .constants import fold
 from .globals import frequent_first, shorten_globals
 from .join import join, reach
 from .names import shorten_locals
-from .prune import prune
+from .prune import prune, prune_imports
 
 Program = dict[str, ast.Module]
 __all__ = ["Program", "reach", "shrink"]
@@ -28,6 +28,7 @@ def shrink(program: Program, members: list[str], name: str, outside: Collection[
     """
     prune(program)
     fold(program, members)
+    prune_imports(program)
     shorten_locals(program)
     names = shorten_attributes(program, outside)
     joined = join(program, members, name)

@@ -26,7 +26,8 @@ _FOREIGN = (
     *(BaseException, OSError, StopIteration, io.FileIO, io.BytesIO, array.array, type(_ for _ in ""), type(print)),
     *(builtins, struct, hashlib, hashlib.sha256(), binascii, gc, json, sys, os, time, select, array),
 )
-FOREIGN = {name for thing in _FOREIGN for name in dir(thing)}  # attributes of what is not ours
+_ABSENT = {"closed", "denominator", "encoder", "link", "numerator"}  # no MicroPython's have these
+FOREIGN = {name for thing in _FOREIGN for name in dir(thing)} - _ABSENT  # attributes of what is not ours
 
 Class = tuple[str, str]  # module, name
 
@@ -122,6 +123,7 @@ def _outer(statement: ast.stmt) -> Iterator[ast.AST]:
 
 
 def _rename_members(definition: ast.ClassDef, new: dict[str, str]) -> None:
+    own = _methods(definition) | _class_data(definition)
     for node in ast.walk(definition):
         if isinstance(node, ast.Attribute):
             node.attr = new.get(node.attr, node.attr)
@@ -129,10 +131,10 @@ def _rename_members(definition: ast.ClassDef, new: dict[str, str]) -> None:
         match statement:
             case ast.FunctionDef():
                 statement.name = new.get(statement.name, statement.name)
-            case ast.Assign(targets=targets):
-                for target in targets:
-                    if isinstance(target, ast.Name):
-                        target.id = new.get(target.id, target.id)
+            case ast.Assign():
+                for node in ast.walk(statement):
+                    if isinstance(node, ast.Name) and node.id in own:
+                        node.id = new.get(node.id, node.id)
 
 
 def _shorten_private(program: dict[str, ast.Module], free: list[str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import itertools
 from collections import Counter
 
 from .attributes import FOREIGN
@@ -26,22 +27,19 @@ def shorten_globals(program: dict[str, ast.Module], joined: str) -> dict[str, st
     Modules that import from `joined` use the new names too, unless they are stubs, which do nothing else.
     """
     nodes = [n for tree in program.values() for n in ast.walk(tree)]
-    used = {n.id for n in nodes if isinstance(n, ast.Name)} | {n.attr for n in nodes if isinstance(n, ast.Attribute)}
-    used |= {"const", "micropython", "super"}  # the compiler itself knows these
-    free = (name for name in BUILT_IN if name not in used)
+    used = {n.id for n in nodes if isinstance(n, ast.Name)} | {n.name for n in nodes if isinstance(n, ast.FunctionDef)}
+    used = used.union({"const", "micropython", "super"}, *(defined(tree.body) for tree in program.values()))
     new: dict[str, str] = {}
-    for module, tree in program.items():
-        private, names = short_names("_"), {}
-        seen = {n for s in tree.body if module != joined or _is_heard_of(s) for n in defined([s])}
-        for old in sorted(defined(tree.body)):
-            if is_private(old):
-                names[old] = next(private)
-            elif old not in seen:
-                names[old] = next(free, None) or next(private)
-        for statement in tree.body:
+    for module in sorted(program, key=lambda module: module != joined):
+        body = program[module].body
+        seen = {n for s in body if module != joined or _is_heard_of(s) for n in defined([s])}
+        free = (name for name in itertools.chain(BUILT_IN, short_names("_")) if name not in used)
+        names = {old: next(free) for old in sorted(defined(body)) if is_private(old) or old not in seen}
+        for statement in body:
             rename(statement, names)
         if module == joined:
             new = names
+            used |= set(new.values())
     for tree in program.values():
         stub = all(isinstance(s, ast.ImportFrom) for s in tree.body)
         names = {}
