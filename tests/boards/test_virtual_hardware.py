@@ -469,7 +469,7 @@ say(hal.ticks() - begun)
 def test_a_line_that_need_not_wake_is_taken_later(boot: Callable[..., Run]) -> None:
     """An edge of a driver that says so ends no idle(), and its time is still known afterwards."""
     script = """
-d = make(hal, board.SENSORS[1])
+d = make(hal, board.sensors()[1])
 begin(d)
 begun = hal.ticks()
 hal.idle(begun + 50000)
