@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -68,8 +69,10 @@ class Board:
         return made
 
 
-def mapped(sources: Sequence[Source], plan: Plan | None = None, wearer: Any = None) -> list[Entry | Held | Late]:
-    mapper = Mapper(GATEWAY, wearer or (lambda *_: "Patient/p"), plan)
+def mapped(
+    sources: Sequence[Source], plan: Plan | None = None, wearer: Any = None, patience: float = math.inf
+) -> list[Entry | Held | Late]:
+    mapper = Mapper(GATEWAY, wearer or (lambda *_: "Patient/p"), plan, patience)
     return [each for source in sources for each in mapper.add(source)] + list(mapper.flush())
 
 
@@ -315,10 +318,32 @@ def test_a_complete_chain_waits_for_nothing() -> None:
     assert len(gathered(gatherer, sources)) == 1
 
 
+def test_slow_streams_are_waited_for() -> None:
+    """A stream whose readouts come every 8 s is waited for, so that no window is written twice; a dead one is not."""
+    board = Board()
+    signals = recorded()
+    sources = []
+    for place in range(48):
+        samples = {name: signals[name][place * 256 :][:256] for name in ("ecg_lead_i",)}
+        if place % 8 == 7:
+            for name in ("accel_x", "accel_y", "accel_z"):
+                samples[name] = np.zeros(52, np.int64)
+        sources.append(board.source(board.device.data(samples)))
+    gatherer = Gatherer("wave", 5 * SECOND)
+    windows = [each for each in gathered(gatherer, sources) if isinstance(each, Window)]
+    assert windows == []  # the oximeter's stream never delivered, and might
+    windows += gatherer.flush()
+    assert not any(each.amended for each in windows)
+    assert sum(len(each.sources) > 0 for each in windows) == len({each.key for each in windows})
+    later = [board.source(board.device.data({"ecg_lead_i": np.zeros(256)})) for _ in range(40)]
+    gatherer = Gatherer("wave", 5 * SECOND)
+    assert len(gathered(gatherer, [*sources, *later])) > 2  # after a minute without a word it is not waited for
+
+
 def test_an_amended_observation_says_so() -> None:
     """A late frame gives the same Observation again, amended, with more frames behind it."""
     sources = Board().played(9)
-    results = mapped([*sources[:2], *sources[3:], sources[2]])
+    results = mapped([*sources[:2], *sources[3:], sources[2]], patience=0.0)
     found = [each for each in waves(results, "ecg_lead_i") if "08:53:20" in each["effectivePeriod"]["start"]]
     assert [each["status"] for each in found] == ["final", "amended"]
     assert found[0]["id"] == found[1]["id"]
@@ -333,7 +358,7 @@ def test_what_came_too_late_is_named() -> None:
     board = Board()
     signals = {"ecg_lead_i": np.zeros(512)}
     sources = [board.source(board.device.data(signals)) for _ in range(200)]
-    gatherer = Gatherer("wave", 10 * SECOND)
+    gatherer = Gatherer("wave", 10 * SECOND, patience=0.0)
     assert all(isinstance(each, Window) for each in gathered(gatherer, [*sources[:3], *sources[4:]]))
     (late,) = gathered(gatherer, [sources[3]])
     assert isinstance(late, Late)

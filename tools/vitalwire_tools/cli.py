@@ -221,6 +221,7 @@ for each, said in {
     "host": "Verify and decode on one core against bare P-256 verification and a plain reader.",
     "latency": "One live frame from its last byte to arrays.",
     "gateway": "How soon a broker has acknowledged a frame, and how many a second are durable; needs mosquitto.",
+    "fhir": "Observations a second against one model for each, and bytes of FHIR a minute.",
     "readings": "Heart and pulse rate on published recordings against other detectors, and on noise.",
     "wire": "Overhead of a frame, and bytes against MedTech JSON, JSON arrays and SenML-CBOR.",
 }.items():

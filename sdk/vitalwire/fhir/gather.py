@@ -6,6 +6,7 @@ Holds at most KEPT closed windows of a device, so that a late frame can amend th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,7 +18,7 @@ from vitalwire_protocol.spec import Event, EventKey, Kind
 from .ids import WindowKey
 from .windows import SECOND, Source, Window, first_at, streams, tick_of
 
-LAG = 5 * SECOND  # ticks that one stream may be behind another
+LAG = 60 * SECOND  # ticks behind the others after which a stream is not waited for: its channels have stopped
 KEPT = 16  # closed windows of a device
 MAX_OPEN = 64  # windows of a device that wait; the oldest is closed when there are more
 MAX_GAPS = 256  # remembered in the numbers of a device; the oldest is given up when there are more
@@ -39,7 +40,8 @@ class _Open:
     sources: dict[int, Source] = field(default_factory=dict)  # by number
     is_closed: bool = False
     has_news: bool = False
-    passed: float | None = None  # when it was first passed
+    passed: float | None = None  # when the first stream passed its end
+    complete: int | None = None  # the newest number when all streams had passed it
 
 
 @dataclass(slots=True)
@@ -53,9 +55,12 @@ class _Device:
 
 
 class Gatherer:
-    """Windows of `length` ticks for resources of one form; `patience` in the seconds of `now`."""
+    """Windows of `length` ticks for resources of one form.
 
-    def __init__(self, form: str, length: int, patience: float = 0.0) -> None:
+    A window that is not complete is closed after `patience` seconds of `now`, or when MAX_OPEN others wait.
+    """
+
+    def __init__(self, form: str, length: int, patience: float = math.inf) -> None:
         self.form = form
         self.length = length
         self.patience = patience
@@ -120,10 +125,9 @@ class Gatherer:
             window = device.windows[key]
             if window.is_closed and not window.has_news:
                 continue
-            if not self._passed(device, key, window):
-                continue
-            window.passed = now if window.passed is None else window.passed
-            if now - window.passed >= self.patience or self._whole(device, window):
+            self._look(device, key, window, now)
+            is_late = window.passed is not None and now - window.passed >= self.patience
+            if is_late or (window.complete is not None and _whole(device, window)):
                 yield from self._close(device, key)
         waiting = [key for key, window in device.windows.items() if not window.is_closed]
         for key in sorted(waiting, key=_in_time)[: max(0, len(waiting) - MAX_OPEN)]:
@@ -141,19 +145,24 @@ class Gatherer:
         yield Window(key, window.descriptor, sources, amended=window.is_closed)
         window.is_closed, window.has_news, window.passed = True, False, None
 
-    def _passed(self, device: _Device, key: WindowKey, window: _Open) -> bool:
-        if device.boot > key.boot:
-            return True
+    def _look(self, device: _Device, key: WindowKey, window: _Open, now: float) -> None:
+        """Note whether the first and the last stream have passed a window."""
         stop = key.start + self.length
         ticks = [device.reached.get((key.boot, number), 0) for number in range(len(window.descriptor.streams))]
-        return min(ticks, default=0) >= stop or max(ticks, default=0) >= stop + LAG
+        newest = max(ticks, default=0)
+        rebooted = device.boot > key.boot
+        if window.passed is None and (rebooted or newest >= stop):
+            window.passed = now
+        if window.complete is None and (rebooted or all(tick >= stop or newest - tick > LAG for tick in ticks)):
+            window.complete = device.head
 
-    @staticmethod
-    def _whole(device: _Device, window: _Open) -> bool:
-        """Whether no number is missing from before the window's first frame to the newest one."""
-        first = min(window.sources)
-        earliest = next(iter(device.seen))[0]
-        return any(low <= max(first - 1, earliest) and device.head <= high for low, high in device.seen)
+
+def _whole(device: _Device, window: _Open) -> bool:
+    """Whether no number is missing from before a window's first frame to the one that completed it."""
+    first = min(window.sources)
+    earliest = next(iter(device.seen))[0]
+    last = window.complete or first
+    return any(low <= max(first - 1, earliest) and last <= high for low, high in device.seen)
 
 
 def _in_time(key: WindowKey) -> tuple[int, int, bytes]:

@@ -6,6 +6,7 @@ resources.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -78,9 +79,12 @@ class Entry:
 
 
 class Mapper:
-    """Takes verified frames and yields what is to be written; keeps no more than the windows it gathers."""
+    """Takes verified frames and yields what is to be written; keeps no more than the windows it gathers.
 
-    def __init__(self, gateway: Gateway, wearer: Wearer, plan: Plan | None = None, patience: float = 0.0) -> None:
+    `patience` is how many seconds of `now` a window waits for frames that are missing.
+    """
+
+    def __init__(self, gateway: Gateway, wearer: Wearer, plan: Plan | None = None, patience: float = math.inf) -> None:
         self._gateway = gateway
         self._wearer = wearer
         self._gatherers = [Gatherer(form, length, patience) for form, length in (plan or Plan()).forms]

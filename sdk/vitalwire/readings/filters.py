@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from .model import Floats
@@ -9,10 +11,18 @@ from .model import Floats
 
 def bandpass(values: Floats, rate: float, low: float, high: float) -> Floats:
     """Return the part of a signal between two frequencies (Hz), without delay: Butterworth of order 2, both ways."""
-    from scipy.signal import butter, sosfiltfilt
+    from scipy.signal import sosfiltfilt
 
-    sos = butter(2, [low, min(high, 0.45 * rate)], "bandpass", fs=rate, output="sos")
+    # Three digits of the rate: chips that drift a little share a filter, and designing one takes longer than its use.
+    sos = _design(float(f"{rate:.3g}"), low, high)
     return np.asarray(sosfiltfilt(sos, values - np.median(values)), np.float64)
+
+
+@lru_cache(64)
+def _design(rate: float, low: float, high: float) -> Floats:
+    from scipy.signal import butter
+
+    return np.asarray(butter(2, [low, min(high, 0.45 * rate)], "bandpass", fs=rate, output="sos"), np.float64)
 
 
 def mean_over(values: Floats, count: int) -> Floats:

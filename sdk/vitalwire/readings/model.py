@@ -24,9 +24,9 @@ class Reason(StrEnum):
     IMPLAUSIBLE = "implausible"  # outside what a living body shows
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """One channel over one window, on its regular grid, in physical units.
+    """One channel over one window, on its regular grid, in physical units; two are the same only if they are one.
 
     `valid` is False where nothing was measured: lead-off, saturation, samples or frames that are missing. `lead_off`
     and `saturated` count those under these marks. Shapes (n,); `rate` in Hz.

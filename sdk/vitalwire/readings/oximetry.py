@@ -24,8 +24,11 @@ def spo2(red: Samples, infrared: Samples, line: tuple[float, float] = TYPICAL) -
     The values must be light as counted, nothing subtracted.
     """
     valid = red.valid & infrared.valid
-    lead_off, saturated = (max(getattr(each, of) for each in (red, infrared)) for of in ("lead_off", "saturated"))
-    good, quality, reason = pieces(Samples(infrared.values, valid, infrared.rate, lead_off, saturated), pulses)
+    both = infrared
+    if not np.array_equal(valid, infrared.valid):
+        marked = (max(getattr(each, of) for each in (red, infrared)) for of in ("lead_off", "saturated"))
+        both = Samples(infrared.values, valid, infrared.rate, *marked)
+    good, quality, reason = pieces(both, pulses)
     if reason is not None:
         return absent(reason, quality)
     ratios: list[float] = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -31,7 +32,8 @@ class Piece:
     beats: Floats
 
 
-def pieces(samples: Samples, detect: Detector) -> tuple[list[Piece], float, Reason | None]:
+@lru_cache(8)  # several readings are made of the beats of one window
+def pieces(samples: Samples, detect: Detector) -> tuple[tuple[Piece, ...], float, Reason | None]:
     """Return the pieces to believe, their mean sureness weighted by how much of the window they are, or a reason."""
     good: list[Piece] = []
     sure = total = 0.0
@@ -50,11 +52,11 @@ def pieces(samples: Samples, detect: Detector) -> tuple[list[Piece], float, Reas
                 good.append(Piece(int(part[0]), values, beats))
                 covered += len(values)
     if total < GOOD * len(samples.values):
-        return [], 0.0, samples.missing()
+        return (), 0.0, samples.missing()
     quality = min(1.0, sure / total)
     if not moving:
-        return [], 0.0, Reason.NO_SIGNAL
-    return good, quality, None if covered >= GOOD * len(samples.values) else Reason.NOISE
+        return (), 0.0, Reason.NO_SIGNAL
+    return tuple(good), quality, None if covered >= GOOD * len(samples.values) else Reason.NOISE
 
 
 def mean_rate(samples: Samples, detect: Detector) -> Estimate:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import device, gateway, host, latency, memory, readings, sign, size, wire
+from . import device, fhir, gateway, host, latency, memory, readings, sign, size, wire
 
 MARKER = re.compile(r"(<!-- bench -->\n).*?(<!-- end -->)", re.DOTALL)
 Row = tuple[str, str, str]  # what, target, measured
@@ -95,6 +95,16 @@ def _gateway(result: dict[str, Any]) -> list[Row]:
     ]  # fmt: skip
 
 
+def _fhir(result: dict[str, Any]) -> list[Row]:
+    size = result["bytes_per_minute"]
+    return [
+        ("frames to proven FHIR, against one `fhir.resources` model for each Observation and nothing else", "-",
+         f"{result['ratio']:.2f} ({result['ours_per_second']:.0f} Observations a second)"),
+        ("a minute of the standard profile as FHIR, compressed", "-",
+         f"{size['plain'] / 1000:.0f} kB, {size['plain_gzip'] / 1000:.0f} kB"),
+    ]  # fmt: skip
+
+
 PARTS: tuple[tuple[str, Callable[[], dict[str, Any]], Callable[[dict[str, Any]], list[Row]]], ...] = (
     ("size", lambda: size.run(lengths=(8,)), _size),
     ("wire", wire.run, _wire),
@@ -105,6 +115,7 @@ PARTS: tuple[tuple[str, Callable[[], dict[str, Any]], Callable[[dict[str, Any]],
     ("latency", latency.run, _latency),
     ("gateway", gateway.run, _gateway),
     ("readings", readings.run, _readings),
+    ("fhir", fhir.run, _fhir),
 )
 
 
