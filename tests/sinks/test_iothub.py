@@ -23,8 +23,9 @@ from tests.sinks.servers import Server, free_port
 
 from vitalwire.errors import InputError, SinkError
 from vitalwire.messages import Channel, Decimal10
-from vitalwire.sinks.forms import Form, Former
-from vitalwire.sinks.iothub import Asked, Control, IotHub, Settings, from_settings
+from vitalwire.sinks import Asked, Control
+from vitalwire.sinks.forms import Form
+from vitalwire.sinks.iothub import IotHub, Settings, from_settings
 from vitalwire.sinks.iothub.commands import from_desired, from_method, status_of
 from vitalwire.testing import FakeDevice
 from vitalwire_protocol.spec import Command, Result
@@ -58,9 +59,10 @@ def hub(made: Certificates, port: int, control: Control | None = None, **more: o
     proof = {} if "certificates" in more else {"group_key": {"file": str(secret)}}
     given = {"kind": "iothub", "host": "127.0.0.1", "port": port, "tls": {"ca": str(made.ca)}, "seconds": 3.0}
     settings = Settings.model_validate({key: value for key, value in (given | proof | more).items() if value})
+    sink = from_settings(settings, unknown)
     if control is not None:
-        return IotHub(settings, Former(settings.form, envelope=False), control)
-    return from_settings(settings, unknown)
+        sink.use(control)
+    return sink
 
 
 def test_telemetry_is_what_iot_hub_takes(broker: Server, made: Certificates, devices: list[FakeDevice]) -> None:
@@ -297,7 +299,7 @@ def test_methods_and_twins_reach_the_device(broker: Server, made: Certificates) 
     async def run() -> None:
         ward = Ward()
         async with door(broker, made) as standing, watching(broker.port, "$iothub/#") as (watcher, cloud):
-            sink = hub(made, standing.port, ward)
+            sink = hub(made, standing.port, ward, commands=True)
             await sink.deliver(entries_of([FakeDevice("bed-1")], 1))
 
             async def answer(topic: str, body: object, wanted: str) -> Any:
@@ -339,6 +341,23 @@ def test_methods_and_twins_reach_the_device(broker: Server, made: Certificates) 
             Asked(Command.START, (1,)),
             Asked(Command.STOP, (0,)),
         ]
+
+    asyncio.run(run())
+
+
+def test_nobody_commands_who_was_not_allowed_to(broker: Server, made: Certificates) -> None:
+    """Unless it was configured, the sink does not even listen for methods."""
+
+    async def run() -> None:
+        async with door(broker, made) as standing, watching(broker.port, "$iothub/#") as (watcher, cloud):
+            ward = Ward()
+            sink = hub(made, standing.port, ward)
+            await sink.deliver(entries_of([FakeDevice("bed-1")], 1))
+            await cloud.publish("$iothub/methods/POST/reboot/?$rid=1", b"{}", qos=1)
+            await sink.deliver(entries_of([FakeDevice("bed-1")], 1))
+            await sink.close()
+            assert ward.asked == []
+            assert [topic for topic, _ in watcher.messages] == ["$iothub/methods/POST/reboot/?$rid=1"]
 
     asyncio.run(run())
 

@@ -12,6 +12,7 @@ from typing import Any
 from vitalwire.errors import UsageError, VitalwireError
 from vitalwire.registry import Registry
 from vitalwire.session import ReplayState, Session
+from vitalwire.sinks import Controlling
 from vitalwire.sinks import make as make_sink
 from vitalwire.spool import Bound, Full, Lost, Spool
 
@@ -48,6 +49,8 @@ class Gateway:
         async with self._opened() as (spool, intake, registry, session):
             for name, settings in self._config.sinks.items():
                 sink = make_sink(settings, session.descriptor)
+                if isinstance(sink, Controlling):
+                    sink.use(intake.commands)
                 self._deliveries.append(Delivery(name, settings, sink, spool, self._tell))
             delivering = [asyncio.create_task(delivery.run()) for delivery in self._deliveries]
             feeding = [

@@ -37,6 +37,7 @@ from vitalwire.session import (
 )
 from vitalwire.spool import Entry, Spool
 
+from .commands import Commands
 from .events import Concluded, GatewayEvent, SpoolChanged, Spooled
 from .port import Answer, Desk, Given, Port
 from .timing import Timed, Timing
@@ -69,6 +70,7 @@ class Intake:
         self._set_time = set_time
         self._timing = Timing(settle, self._is_being_measured)
         self._desk = Desk()
+        self.commands = Commands(registry, self._desk, set_time=set_time)
         self._ports: set[Port] = set()
         self._ways: dict[bytes, set[Port]] = {}  # by device: the ports it came through
         self._ready: deque[Timed] = deque()
@@ -146,6 +148,7 @@ class Intake:
         self._confirm()
         self._store(now)
         self._acknowledge()
+        self.commands.ask(self._ways, now)
         for port in self._open() if tick else {port for port, _ in turns}:
             self._answer(port, now)
         events, self._events = self._events, []
@@ -170,6 +173,7 @@ class Intake:
             gone = [port for port in self._ports if port.closed]
             self._ports.difference_update(gone)
         for port in gone:
+            self.commands.gone(port)
             for device in port.devices:
                 self._ways[device].discard(port)
 
@@ -194,6 +198,7 @@ class Intake:
             match outcome:
                 case Verified(device):
                     self._claim(port, device)
+                    self._learn(outcome)
                     self._timing.hold(outcome, time.time_ns() // 1000, now, timed=timed)
                     continue
                 case Duplicate(device):
@@ -219,6 +224,10 @@ class Intake:
             source, peer = (None, None) if port is None else (port.source, port.peer)
             self._events.append(Concluded(source, peer, outcome))
 
+    def _learn(self, verified: Verified) -> None:
+        if verified.frame.body is not None and (device := self._registry.get(verified.device)) is not None:
+            self.commands.learn(device.name, verified.descriptor)
+
     def _claim(self, port: Port | None, device: bytes) -> None:
         if port is not None and device not in port.devices:
             port.devices.add(device)
@@ -227,6 +236,7 @@ class Intake:
 
     def _hear(self, port: Port, event: LineEvent) -> None:
         assert port.line is not None
+        self.commands.hear(port, event)
         controller = port.line.controller
         if isinstance(event, TimeMeasured) and controller.identity is not None and controller.plausible:
             fix = event.fix

@@ -8,11 +8,23 @@ from __future__ import annotations
 
 from vitalwire.settings import Kind, Kinds
 
+from .control import Asked, Control, Controlling
 from .forms import FindDescriptor, Form
 from .settings import SinkSettings
 from .sink import Rejected, Sink
 
-__all__ = ["KINDS", "FindDescriptor", "Form", "Rejected", "Sink", "SinkSettings", "make"]
+__all__ = [
+    "KINDS",
+    "Asked",
+    "Control",
+    "Controlling",
+    "FindDescriptor",
+    "Form",
+    "Rejected",
+    "Sink",
+    "SinkSettings",
+    "make",
+]
 
 KINDS = Kinds(
     "sink",

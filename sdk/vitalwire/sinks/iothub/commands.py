@@ -1,16 +1,17 @@
 """What a cloud asks of a device, in the words of direct methods and twins, as commands and results of the contract.
 
-Pure functions. Who carries a command out, under which key, is the gateway's: a `Control` is all that is known of it.
+Pure functions. Who carries a command out, under which key, is the gateway's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from vitalwire.errors import InputError
 from vitalwire_protocol.spec import Command, Limit, LogLevel, Result
+
+from ..control import Asked
 
 MAX_PAYLOAD = 8192  # bytes of JSON from the hub; a twin's desired properties end at 32 KB, ours are a few words
 SILENT = 504
@@ -23,26 +24,6 @@ _STATUS: dict[int, int] = {
     Result.UNKNOWN_COMMAND: 501,
 }
 _REFUSED = 502
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A command and its argument; of SET_TIME there is none: the time is the gateway's to measure and tell."""
-
-    command: Command
-    argument: int | tuple[int, ...] | None = None
-
-
-class Control(Protocol):
-    """Whoever can reach devices."""
-
-    def channels(self, device: str) -> Mapping[str, int]:
-        """Return the ids of a device's channels by name; none if its descriptor is not known."""
-        ...
-
-    async def carry_out(self, device: str, asked: Asked) -> Result | int | None:
-        """Return how the device answered, None if it did not."""
-        ...
 
 
 def from_method(name: str, payload: object, channels: Mapping[str, int]) -> Asked:

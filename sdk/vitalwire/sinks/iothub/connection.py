@@ -15,8 +15,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from vitalwire.errors import InputError, SinkError, UsageError
 
+from ..control import Control
 from . import topics
-from .commands import MAX_PAYLOAD, Control, from_desired, from_method, status_of
+from .commands import MAX_PAYLOAD, from_desired, from_method, status_of
 from .credentials import Credential
 
 _WINDOW = 10  # messages under way: a connection keeps their order, and what follows a lost one is lost, too

@@ -33,6 +33,7 @@ class Settings(SinkSettings):
     keys: Existing | None = None  # a folder; the file DEVICE holds that device's key (base64)
     certificates: Existing | None = None  # a folder; DEVICE.pem and DEVICE.key are that device's
     tls: Tls = Tls()  # `ca` only: what the hub's certificate is signed by
+    commands: bool = False  # whether direct methods and desired properties may command the devices
     token_seconds: Annotated[float, Field(ge=1, le=86400)] = 3600.0  # renewed when a fifth of it is left
     connections: Annotated[int, Field(ge=1, le=10000)] = 1000  # those used longest ago are closed
     seconds: Annotated[float, Field(gt=0)] = 10.0  # to connect, to wait for an acknowledgement

@@ -10,10 +10,10 @@ from vitalwire.errors import UsageError
 from vitalwire.spool import Entry
 
 from ..batches import by_device
+from ..control import Control
 from ..forms import FindDescriptor, Former
 from ..sink import Rejected
 from . import topics
-from .commands import Control
 from .connection import Connection, RefusedError
 from .credentials import credential
 from .provision import Assigned, provision
@@ -29,16 +29,21 @@ def from_settings(settings: Settings, find: FindDescriptor) -> IotHub:
 
 
 class IotHub:
-    """One hub, or those that the provisioning service assigns; `control` takes methods and twins to the devices."""
+    """One hub, or those that the provisioning service assigns."""
 
-    def __init__(self, settings: Settings, form: Former, control: Control | None = None) -> None:
+    def __init__(self, settings: Settings, form: Former) -> None:
         self._settings = settings
         self._form = form
-        self._control = control
+        self._control: Control | None = None
         self._connections: OrderedDict[str, Connection] = OrderedDict()
         self._assigned: dict[str, Assigned] = {}
         self._refused: Counter[str] = Counter()  # in a row, by device
         self._alone: set[str] = set()  # refused while the hub took others
+
+    def use(self, control: Control) -> None:
+        """Let methods and twins command devices, if it was configured so."""
+        if self._settings.commands:
+            self._control = control
 
     async def open(self) -> None:
         """Do nothing: a device is connected when it has something to say."""
