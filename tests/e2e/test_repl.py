@@ -8,7 +8,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import serial
+
+from vitalwire.client import Client
+from vitalwire.errors import CommandError
+from vitalwire.session import ReplayState
+from vitalwire_protocol.spec import Command
 
 
 def mpremote(port: str, *command: str, timeout: float = 30) -> subprocess.CompletedProcess[str]:
@@ -26,6 +32,23 @@ def test_mpremote_gets_the_prompt_of_a_running_board(bench: Callable[..., Any]) 
         assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr
 
 
+def test_the_link_gives_the_prompt_to_a_controller(bench: Callable[..., Any]) -> None:
+    """REPL, asked for under the controller's MAC over the link, ends the app: what is typed then is answered."""
+    here = bench(heap=1 << 20)
+    options: dict[str, Any] = {"registry": here.registry, "state": ReplayState()}
+    with Client(here.board.url, **options) as client:
+        client.open()
+        assert any(client.receive(timeout=1.0) for _ in range(30))
+        client.command(Command.REPL)
+        assert client.ended
+    with serial.Serial(here.board.port, timeout=1) as port:
+        port.write(b"print(6*7)\r")
+        said = port.read_until(b"\n42")
+    assert said.endswith(b"\n42"), said
+    done = mpremote(here.board.port, "resume", "exec", "print(6*7)")
+    assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr
+
+
 def test_a_production_board_keeps_its_prompt(bench: Callable[..., Any]) -> None:
     """With `repl` false the same two interrupts change nothing: the board goes on and answers packets."""
     board = bench({"repl": False}).board
@@ -34,3 +57,14 @@ def test_a_production_board_keeps_its_prompt(bench: Callable[..., Any]) -> None:
         port.write(b"\r\x03\x03\r\x01")
         assert b">" not in port.read(64)
     assert not [event for event in board.events if event["event"] == "dead"]
+
+
+def test_a_production_board_refuses_the_command(bench: Callable[..., Any]) -> None:
+    """With `repl` false the command is refused even to a controller, and frames go on."""
+    here = bench({"repl": False})
+    with Client(here.board.url, registry=here.registry, state=ReplayState()) as client:
+        client.open()
+        assert any(client.receive(timeout=1.0) for _ in range(30))
+        with pytest.raises(CommandError, match="REPL"):
+            client.command(Command.REPL)
+        assert any(client.receive(timeout=1.0) for _ in range(30))

@@ -144,7 +144,8 @@ class Client:
     def command(self, command: Command, argument: Argument = None) -> None:
         """Ask the device to do something (SPEC section 10) and wait until it has; frames go on arriving meanwhile.
 
-        Raises CommandError if it refuses or does not answer within 30 s.
+        After REPL the source has ended: what else this side sent would be typed at the prompt. Raises CommandError if
+        the device refuses or does not answer within 30 s.
         """
         self.ask(command, argument)
 
@@ -162,6 +163,10 @@ class Client:
             raise CommandError(f"{command.name} was refused: {name}", reason=name)
         if isinstance(self._result, Unanswered):
             raise CommandError(f"{command.name} was not answered")
+        if command is Command.REPL:
+            self._transport.close()
+            self._is_open = False
+            self.ended = True
         return self._result.fields
 
     @property
