@@ -13,8 +13,7 @@ VECTORS = Path(__file__).resolve().parents[3] / "protocol" / "vectors"
 
 @cache
 def _lines() -> list[dict[str, Any]]:
-    files = [VECTORS / "accepted.jsonl", VECTORS / "refused.jsonl"]
-    return [json.loads(line) for file in files if file.exists() for line in file.read_text().splitlines()]
+    return [json.loads(line) for file in sorted(VECTORS.glob("*.jsonl")) for line in file.read_text().splitlines()]
 
 
 def vectors(what: str) -> Iterator[tuple[bytes, Any]]:
@@ -24,6 +23,6 @@ def vectors(what: str) -> Iterator[tuple[bytes, Any]]:
             yield bytes.fromhex(line["hex"]), line["key"]
 
 
-def raw(what: str) -> list[bytes]:
-    """Return the bytes of the vectors of one kind."""
-    return [data for data, _ in vectors(what)]
+def raw(*whats: str) -> list[bytes]:
+    """Return the bytes of the vectors of some kinds."""
+    return [data for what in whats for data, _ in vectors(what)]

@@ -8,7 +8,7 @@ from functools import cache
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from vitalwire import crypto
+from vitalwire import cbor, crypto
 from vitalwire.errors import InputError
 from vitalwire.frame import parse
 from vitalwire.messages import Descriptor
@@ -29,6 +29,26 @@ def device() -> FakeDevice:
 
 
 @cache
+def sealing() -> FakeDevice:
+    """Return another one, which seals."""
+    fake = FakeDevice(private_key=ec.derive_private_key(11, ec.SECP256R1()), policy=spec.Policy.SEAL, group=3)
+    fake.secret = SECRET
+    fake.descriptor()
+    return fake
+
+
+@cache
+def sealed_story() -> tuple[bytes, ...]:
+    """Return some frames of the device that seals in order, and one that somebody with the secret made."""
+    fake = FakeDevice(private_key=sealing().private_key, policy=spec.Policy.SEAL, group=3)
+    fake.secret = SECRET
+    frames = [fake.descriptor(), *(fake.status() for _ in range(6)), fake.reboot(burn=1), *(fake.status(),) * 3]
+    fields = cbor.decode(crypto.frame_payload(frames[2]))
+    assert isinstance(fields, dict)
+    return (*frames, maced(cbor.encode({**fields, int(spec.Key.TICKS): 5})))
+
+
+@cache
 def story() -> tuple[bytes, ...]:
     """Return some frames of the device in order."""
     fake = FakeDevice(private_key=device().private_key)
@@ -42,6 +62,7 @@ def registry() -> Registry:
     """Return a registry that knows the device."""
     known = Registry()
     known.enrol(device().thumbprint, "fuzzed", secret=SECRET, now_us=NOW)
+    known.enrol(sealing().thumbprint, "sealing", secret=SECRET, now_us=NOW)
     return known
 
 
@@ -58,12 +79,17 @@ def signed(payload: bytes) -> bytes:
     return crypto.sign1(device().private_key, payload)
 
 
+def maced(payload: bytes) -> bytes:
+    """Return a frame with a MAC, of the device that seals, around a payload."""
+    return crypto.mac0(crypto.frame_key(SECRET, sealing().thumbprint), payload, spec.AAD_FRAME)
+
+
 def payloads(frames: Iterable[bytes]) -> list[bytes]:
     """Return the payloads of those that are frames."""
     found = []
     for frame in frames:
         with suppress(InputError):
-            found.append(crypto.sign1_payload(frame))
+            found.append(crypto.frame_payload(frame))
     return found
 
 

@@ -7,6 +7,7 @@ the message itself or a payload to be wrapped and signed rightly. Each function 
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 
@@ -15,8 +16,9 @@ import numpy as np
 from vitalwire import cbor, crypto
 from vitalwire.codec import decode_block, decode_blocks, encode_block
 from vitalwire.control import parse_identity, parse_reply
-from vitalwire.errors import BlockError, CborError, InputError, PacketError, TrustError
-from vitalwire.frame import parse, readouts
+from vitalwire.encryption import encrypt
+from vitalwire.errors import BlockError, CborError, InputError, PacketError, SignatureError, TrustError
+from vitalwire.frame import opened, parse, readouts
 from vitalwire.frame.form import parse_any
 from vitalwire.frame.scan import scan
 from vitalwire.messages import Channel, Decimal10, Descriptor, Frame
@@ -25,7 +27,7 @@ from vitalwire.signals import decode
 from vitalwire_protocol import spec
 
 from . import corpus
-from .known import SECRET, command_key, description, device, payloads, signed, story
+from .known import SECRET, command_key, description, device, maced, payloads, sealed_story, sealing, signed, story
 
 
 def try_cbor(data: bytes) -> None:
@@ -37,13 +39,22 @@ def try_cbor(data: bytes) -> None:
     assert cbor.encode(item) == data, "deterministic CBOR has one form"
 
 
+def _wrapped(data: bytes) -> bytes:
+    """Return an input as it is, or signed (1) or MACed (2)."""
+    return {1: signed, 2: maced}.get(data[0], bytes)(data[1:]) if data else b""
+
+
 def try_cose(data: bytes) -> None:
     """Open and verify a message, and read a key."""
-    message = signed(data[1:]) if data[:1] == b"\1" else data[1:]
+    message = _wrapped(data)
     with suppress(InputError, TrustError):
-        crypto.sign1_payload(message)
+        crypto.frame_payload(message)
         crypto.verify_sign1(message, device().private_key.public_key())
         assert data[:1] == b"\1" or message in story(), "a signature nobody made"
+    with suppress(InputError, TrustError):
+        crypto.frame_payload(message)
+        crypto.verify_mac0(message, crypto.frame_key(SECRET, sealing().thumbprint))
+        assert data[:1] == b"\2" or message in sealed_story(), "a MAC nobody made"
     with suppress(InputError, TrustError):
         crypto.open_mac0(SECRET, message, spec.AAD_REPLY)
     with suppress(InputError):
@@ -54,8 +65,8 @@ def try_cose(data: bytes) -> None:
 
 
 def try_frame(data: bytes) -> None:
-    """Parse a frame quickly and strictly, and decode its samples."""
-    raw = signed(data[1:]) if data[:1] == b"\1" else data[1:]
+    """Parse a frame quickly and strictly, open what is private, and decode its samples."""
+    raw = _wrapped(data)
     scanned = scan(raw)
     try:
         frame = parse(raw)
@@ -67,11 +78,39 @@ def try_frame(data: bytes) -> None:
         assert (seq, boot, prev, need) == (frame.seq, frame.boot, frame.prev, frame.descriptor)
         assert (utc_us, accuracy) == (frame.utc_us, frame.utc_accuracy)
     assert parse_any(raw) == frame
+    if frame.opaque is not None and frame.opaque not in _hidden():
+        frame = _open(frame)
     for described in (description(), frame.body):
         if described is not None:
             with suppress(InputError):
                 for signal in decode(frame, described).values():
                     assert len(signal.valid) == len(signal.values) == len(signal)
+
+
+def _open(frame: Frame) -> Frame:
+    """Return a frame as if its ciphertext were the plaintext: a fuzzer cannot encrypt."""
+    assert frame.opaque is not None
+    key = crypto.encryption_key(SECRET, device().thumbprint)
+    with suppress(SignatureError):
+        opened(frame, key)
+        raise AssertionError("ciphertext that nobody made decrypts")
+    _, _, ciphertext = encrypt(key, frame.boot, frame.seq, frame.opaque)
+    assert isinstance(ciphertext, bytes)
+    with suppress(InputError):
+        return opened(replace(frame, opaque=ciphertext), key)
+    return frame
+
+
+@cache
+def _hidden() -> frozenset[bytes]:
+    """Return the ciphertexts of the vectors, which other keys made."""
+    return frozenset(parse(raw).opaque or b"" for raw, _ in corpus.vectors("private-frame") if _parses(raw))
+
+
+def _parses(raw: bytes) -> bool:
+    with suppress(InputError):
+        return parse(raw) is not None
+    return False
 
 
 _SHAPES = ((18,), (19, 19), (16, 16, 16), (1,), (32,))
@@ -183,8 +222,10 @@ def reply_seeds() -> list[bytes]:
 
 def prefixed(what: str) -> list[bytes]:
     """Return vectors as they are (0 in front), and their payloads (1)."""
-    raws = corpus.raw(what) or list(story())
-    return [b"\0" + raw for raw in raws] + [b"\1" + payload for payload in payloads(raws)]
+    raws = corpus.raw(what, "mac-" + what, "private-" + what) or [*story(), *sealed_story()]
+    return [b"\0" + raw for raw in raws] + [
+        bytes([1 + n % 2]) + payload for n, payload in enumerate(payloads([*raws, *sealed_story()]))
+    ]
 
 
 def blocks_seeds() -> list[bytes]:

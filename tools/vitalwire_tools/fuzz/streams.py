@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from vitalwire import cbor, crypto
@@ -10,13 +10,24 @@ from vitalwire.client.conversation import Conversation
 from vitalwire.control import Controller
 from vitalwire.errors import InputError
 from vitalwire.packet import PacketDecoder, encode_packet
-from vitalwire.session import Quarantined, Session, Verified
+from vitalwire.session import Disproved, Outcome, Quarantined, Session, Verified
 from vitalwire.signals import decode
 from vitalwire.verdict import verify
 from vitalwire_protocol import spec
 
 from . import corpus
-from .known import NOW, command_key, device, payloads, registry, signed, story
+from .known import (
+    NOW,
+    command_key,
+    device,
+    maced,
+    payloads,
+    registry,
+    sealed_story,
+    sealing,
+    signed,
+    story,
+)
 from .messages import reply_seeds
 
 
@@ -34,15 +45,18 @@ def joined(parts: Iterable[tuple[int, bytes]]) -> bytes:
 
 
 def _messages(data: bytes) -> list[bytes]:
-    """Return frames: as they are (mode 0), signed around a payload (1), or of the story, perhaps changed (else)."""
+    """Return frames: as they are (mode 0), signed (1) or MACed (2) payloads, or known ones, perhaps changed (else)."""
     found = []
     for mode, part in items(data):
         if mode == 0:
             found.append(part)
         elif mode == 1:
             found.append(signed(part[: spec.Limit.MAX_FRAME - 128]))
+        elif mode == 2:
+            found.append(maced(part[: spec.Limit.MAX_FRAME - 128]))
         else:
-            known = story()[mode % len(story())]
+            whole = (*story(), *sealed_story())
+            known = whole[mode % len(whole)]
             at = int.from_bytes(part[:2], "big")
             if at < 8 * len(known):
                 changed = bytearray(known)
@@ -57,29 +71,36 @@ def story_seeds() -> list[bytes]:
     whole = [(number + 10, b"\xff\xff") for number in range(10)]
     signed = [(1, payload) for payload in payloads(story())]
     orders = [whole, whole[::-1], [whole[0], *whole[4:], *whole[1:4]], signed, [*whole[:3], *signed[2:], *whole]]
-    return [joined(order) for order in orders] + [joined([(0, raw)]) for raw in corpus.raw("frame")]
+    sealed = [(0, raw) for raw in sealed_story()]
+    maced = [(2, payload) for payload in payloads(sealed_story())]
+    orders += [sealed, sealed[::-1], [*sealed[:3], sealed[-1], *sealed[3:]], [*sealed[:2], *maced[2:], *sealed[2:]]]
+    return [joined(order) for order in orders] + [joined([(0, raw)]) for raw in corpus.raw("frame", "mac-frame")]
 
 
 def try_session(data: bytes) -> None:
-    """Give a session frames; no number is delivered twice with other bytes."""
-    session = Session(registry())
-    accepted: dict[int, bytes] = {}
+    """Give a session frames; no number is delivered twice with other bytes, but in the place of a disproved frame."""
+    session = Session(registry(), sealed_only=len(data) % 3 == 0)
+    accepted: dict[tuple[bytes, int], bytes] = {}
     for number, raw in enumerate(_messages(data)):
         out = session.receive(raw, NOW + number)
         if number % 3 == 2:
             out += session.poll(NOW + 10_000_000)
         _believe(session, out, accepted)
     _believe(session, session.flush(), accepted)
-    for first, last in session.acknowledgements(device().thumbprint):
-        assert 0 < first <= last
+    for each in device(), sealing():
+        for first, last in session.acknowledgements(each.thumbprint):
+            assert 0 < first <= last
 
 
-def _believe(session: Session, outcomes: Iterable[object], accepted: dict[int, bytes]) -> None:
+def _believe(session: Session, outcomes: Sequence[Outcome], accepted: dict[tuple[bytes, int], bytes]) -> None:
     kept = [outcome for outcome in outcomes if isinstance(outcome, Verified | Quarantined)]
     session.durable(kept)
-    for outcome in kept:
+    for outcome in outcomes:
+        if isinstance(outcome, Disproved):
+            del accepted[outcome.device, outcome.seq]
         if isinstance(outcome, Verified):
-            assert accepted.setdefault(outcome.frame.seq, outcome.frame.raw) == outcome.frame.raw, "two of one number"
+            place = outcome.device, outcome.frame.seq
+            assert accepted.setdefault(place, outcome.frame.raw) == outcome.frame.raw, "two of one number"
             with suppress(InputError):
                 decode(outcome.frame, outcome.descriptor)
 
