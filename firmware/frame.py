@@ -227,7 +227,7 @@ class FrameMaker:
         if seal and seal.macs(kind, ticks, declares):
             end = mac0(buf, pos, seal.key, AAD_FRAME)
             yield ("sha", end >> 6)
-            yield ("bytecode", 150)
+            yield ("bytecode", 500)
         else:
             end = sign1_start(buf, pos)
             digest = sign1_digest(buf, end, AAD_FRAME)

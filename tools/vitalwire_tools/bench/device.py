@@ -30,13 +30,16 @@ NARROW = 167_904 / 216_032
 FREE = 87_000
 
 
-def divide(seconds: int, policy: str) -> dict[str, Any]:
+def divide(seconds: int, policy: str, **options: Any) -> dict[str, Any]:
     """Return what a board with a reader spends its time on under a policy; RuntimeError if it does not run.
+
+    `options` are those of `last_status`.
 
     `parts` has a share for each of KINDS and for the collector; `share` is their sum without the link, which the
     design's limit does not include, and `total` the sum of all.
     """
-    counters = last_status(HEAP, seconds, policy, start="watch", modules={"watch.py": WATCH.read_text()})
+    watch = {"watch.py": WATCH.read_text()}
+    counters = last_status(HEAP, seconds, policy, start="watch", modules=watch, **options)
     if counters is None:
         raise RuntimeError("the virtual board delivered no status")
     uptime = 1e6 * counters[Counter.UPTIME_S]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import device, fhir, gateway, host, latency, memory, readings, sign, size, wire
+from . import device, fhir, gateway, host, latency, memory, policies, readings, sign, size, wire
 
 MARKER = re.compile(r"(<!-- bench -->\n).*?(<!-- end -->)", re.DOTALL)
 Row = tuple[str, str, str]  # what, target, measured
@@ -53,6 +53,11 @@ def _device(result: dict[str, Any]) -> list[Row]:
         ("the same under policy `seal`", "-", f"{100 * result['seal']['share']:.1f} %"),
         ("the link to a reader besides", "-", f"{100 * result['parts']['link']:.1f} %"),
     ]
+
+
+def _policies(result: dict[str, Any]) -> list[Row]:
+    figures = (f"{name} {100 * one['share']:.1f} %, {one['frame_bytes']:.0f} bytes" for name, one in result.items())
+    return [("share of a stock ESP32's time and bytes of a data frame, by policy", "-", "; ".join(figures))]
 
 
 def _memory(result: dict[str, Any]) -> list[Row]:
@@ -110,6 +115,7 @@ PARTS: tuple[tuple[str, Callable[[], dict[str, Any]], Callable[[dict[str, Any]],
     ("wire", wire.run, _wire),
     ("sign", sign.run, _sign),
     ("device", device.run, _device),
+    ("policies", policies.run, _policies),
     ("memory", memory.run, _memory),
     ("host", host.run, _host),
     ("latency", latency.run, _latency),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from vitalwire import crypto
-from vitalwire.client import Client
+from vitalwire.client import Client, VerifiedFrame
 from vitalwire.registry import Registry
 from vitalwire_protocol.spec import Counter
 
@@ -20,10 +20,16 @@ SPEED = 20.0
 PATIENCE = 3  # times the time it should take
 
 
-def last_status(heap: int, seconds: int, policy: str = "sign", **options: Any) -> Mapping[int, int] | None:
+def last_status(
+    heap: int,
+    seconds: int,
+    policy: str = "sign",
+    take: Callable[[VerifiedFrame], None] = lambda frame: None,
+    **options: Any,
+) -> Mapping[int, int] | None:
     """Return the counters of the first status after `seconds` with `cpu="esp32"`; None if there is none.
 
-    `options` are further ones of the board.
+    `take` gets every frame; `options` are further ones of the board.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -39,6 +45,8 @@ def last_status(heap: int, seconds: int, policy: str = "sign", **options: Any) -
                 until = time.monotonic() + PATIENCE * seconds / SPEED + 5
                 while time.monotonic() < until:
                     frame = client.receive(timeout=0.5)
+                    if frame:
+                        take(frame)
                     if frame and frame.boot > 1:
                         return None
                     if frame and frame.status and frame.frame.counters[Counter.UPTIME_S] >= seconds:
