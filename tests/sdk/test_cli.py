@@ -40,7 +40,7 @@ COMMANDS = (
     ["fhir", "convert"], ["fhir", "lint"], ["fhir", "explain"],
     ["bench"], ["bench", "size"], ["bench", "sign"], ["bench", "device"], ["bench", "memory"], ["bench", "host"],
     ["bench", "latency"], ["bench", "gateway"], ["bench", "fhir"], ["bench", "readings"], ["bench", "wire"],
-    ["bench", "readme"],
+    ["bench", "policies"], ["bench", "readme"],
     ["gateway"], ["gateway", "run"], ["gateway", "check"], ["gateway", "forget"], ["gateway", "dead"],
     ["gateway", "dead", "list"], ["gateway", "dead", "show"], ["gateway", "dead", "redrive"],
 )  # fmt: skip
