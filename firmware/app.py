@@ -43,6 +43,8 @@ _SLICES = const(56)  # about what a frame takes
 
 class App:
     # streams and scalars: the sensors, see recorder.py; empty: mV of an empty battery. boot.py puts the parts in.
+    rebooting = low_battery = False
+
     def __init__(self, hal):
         self.hal = hal
         self.clock = Clock(hal.ticks, self.time_set)
@@ -52,7 +54,6 @@ class App:
         self.empty = 0
         self.trial = None  # of an updated application that has not proved itself yet
         self.job = None
-        self.rebooting = self.low_battery = False
         self.due = 0  # when a sensor is to be looked at, if no interrupt comes before
         self.serve = 0  # when the link is, even while a frame is being made
         self.busy = 0

@@ -67,9 +67,7 @@ def build(app):
     ms = config.frame_ms
     _streams(app, board, ms)
     board = None
-    encoder = _last(Encoder(max([stream.most for stream in app.streams])))
-    for stream in app.streams:
-        stream.encoder = encoder
+    Stream.encoder = _last(Encoder(max([stream.most for stream in app.streams])))
     signer = _last(Signer(config.key, hal.random if config.hedge else None))
     maker = _last(FrameMaker(journal, signer, app.clock.utc, _LIMIT))
     _keep_policy(maker, config, print_)

@@ -69,6 +69,8 @@ class Control:
     # thumbprint: 32 bytes. texts: (firmware, board, name). secret: 32 bytes, or None where not provisioned. nonce: 8
     # random bytes of this boot. actions: the app's {COMMAND_START, COMMAND_STOP: function(ids) -> do they exist,
     # COMMAND_REBOOT: function(None), to reboot once the link is idle}. A link that serves this sets `link`.
+    trial = _updater = None
+
     def __init__(self, thumbprint, texts, secret, boot, nonce, clock, journal, actions):
         self.counter = 0  # the last one accepted
         self.refused = 0
@@ -76,8 +78,6 @@ class Control:
         self.closed = False
         self.link = None
         self.ota = None  # what an Updater is made of, where the maker's key is provisioned
-        self.trial = None
-        self._updater = None
         self._thumbprint = thumbprint
         self._texts = texts
         self._key = hkdf(secret, thumbprint, INFO_COMMAND) if secret else None

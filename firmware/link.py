@@ -29,16 +29,18 @@ class Link:
     # stream: readinto(buf) -> bytes read, write(buf, n) -> bytes taken; neither waits, None counts as 0.
     # journal: as for Window, and read(seq, buf), read_descriptor(buf). control: handle(body, reply), a generator of
     # slices. No frame longer than `size` is sent. `now` is real time in microseconds, whatever the samples' clock is.
+    level = LOGLEVEL_INFO
+    repl_requested = False
+    unlogged = 0  # lines dropped because one was waiting
+    _line = None  # the log line that waits, as it goes out
+
     def __init__(self, stream, journal, control, window=8, repl=True, size=MAX_FRAME, resend=3_000_000):
         self.stream = stream
         self.journal = journal
         self.control = control
         control.link = self  # it tells restart(), acknowledged(), level, repl_requested
-        self.level = LOGLEVEL_INFO
         self.repl = repl  # whether anybody may ever have the REPL
-        self.repl_requested = False
         self.window = Window(journal, window, resend)
-        self.unlogged = 0  # lines dropped because one was waiting
         self._receiver = Receiver(MAX_COMMAND)
         self._chunk = memoryview(bytearray(_READ))
         self._one = self._chunk[:1]
@@ -61,7 +63,6 @@ class Link:
         self._end = 0
         self._asked = 0  # id of the command being handled
         self._count = 0  # id of the last packet that was no reply
-        self._line = None  # the log line that waits, as it goes out
         self._command = None  # the command being handled, slice by slice
         self._describe = False
 

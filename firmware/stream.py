@@ -35,6 +35,11 @@ class Stream:
     # the frame waits to be made. report(event, details, ticks) takes what happens. `up` says whether the sensor
     # samples, `off` whether a controller stopped it; `channel` is the id of its first channel.
     # To FrameMaker a stream is what take() took: `count` samples of `channels` channels, the newest at `ticks`.
+    encoder = None  # one for all, see boot.py
+    # what few streams ever change
+    off = _lead_off = False
+    fault = overruns = lost = 0
+
     def __init__(self, number, sensor, frame_ms, report):
         numerator, denominator = sensor.RATE
         denominator *= 1000
@@ -45,15 +50,11 @@ class Stream:
         self.seen = sensor.irq.seen if sensor.irq else _silent
         self.most = frame_ms * numerator // denominator * 17 // 16 + 1
         self.ring = Ring(self.channels, (frame_ms + _DELAY) * numerator // denominator + _BURST)
-        self.encoder = None  # boot.py puts it in
         self.report = report
-        self.up = self.off = False
-        self.fault = 0
+        self.up = False
         self.due = 0
-        self.overruns = self.lost = 0
         self.count = self.ticks = 0
         self._wait = _SOONEST
-        self._lead_off = False
 
     # ------------------------------------------------------------ kept alive
 
@@ -70,7 +71,8 @@ class Stream:
             if self.up:
                 due = sensor.due(now)
                 if due <= now or (early and sensor.SHALLOW):
-                    sensor.early = early
+                    if sensor.SHALLOW:
+                        sensor.early = early
                     if sensor.read(self.ring, now) and self._wait > _SOONEST:
                         self._sound(now)
                     if sensor.lost:

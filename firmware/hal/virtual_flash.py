@@ -9,6 +9,7 @@ from micropython import const
 from wire import SECTOR_SIZE
 
 _CHUNK = const(256)
+_chunk = bytearray(_CHUNK)
 
 
 def kill():
@@ -54,7 +55,6 @@ class FlashFile:
         self._size = size
         self.charge = charge
         self._cut = cut
-        self._chunk = bytearray(_CHUNK)
 
     def _seek(self, block, offset, n):
         at = block * SECTOR_SIZE + offset
@@ -80,7 +80,7 @@ class FlashFile:
         if cut:
             n = self._cut.random(n + 1)
         self.charge("flash_program", n)
-        old = memoryview(self._chunk)
+        old = memoryview(_chunk)
         for i in range(0, n, _CHUNK):
             part = old[: min(_CHUNK, n - i)]
             self._file.seek(at + i)
@@ -103,7 +103,7 @@ class FlashFile:
         at = self._seek(block, 0, SECTOR_SIZE)
         cut = self._cut and self._cut.due()
         self.charge("flash_erase", 1)
-        part = memoryview(self._chunk)
+        part = memoryview(_chunk)
         # any share of the bits may have reached 1
         share = self._cut.random(5) if cut else 4
         for i in range(0, SECTOR_SIZE, _CHUNK):

@@ -27,10 +27,13 @@ class Sensor:
     WAKES = True  # whether the board has to wake when the interrupt comes; else any time before due() will do
     SHALLOW = False  # whether the FIFO must be emptied before the board does something long: then `early` is set
 
+    # what few sensors ever change
+    lost = 0
+    estimated = lead_off = early = False
+
     def __init__(self, irq):
         self.irq = irq
-        self.step = self.lost = self.ok = self.next = self.quiet = 0
-        self.estimated = self.lead_off = self.early = False
+        self.step = self.ok = self.next = self.quiet = 0
         self.edge = -1
 
     def start(self, now):

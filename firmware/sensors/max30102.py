@@ -64,7 +64,6 @@ class MAX30102(Sensor):
     def __init__(self, i2c, address, irq):
         super().__init__(irq)
         self.i2c = i2c
-        self.fetch = i2c.readfrom_mem_into
         self.address = address
         self.one = bytearray(1)
         self.status = bytearray(7)
@@ -117,7 +116,7 @@ class MAX30102(Sensor):
     def burst(self, ring, now):
         status = self.status
         into = self.into
-        self.fetch(self.address, _STATUS, status)  # clears the interrupt, then reads the pointers
+        self.i2c.readfrom_mem_into(self.address, _STATUS, status)  # clears the interrupt, then reads the pointers
         late = self.irq and self.irq.take() >= 0
         level = (status[4] - status[6]) % _DEPTH
         if not level and (self.edge >= 0 or not self.irq) and now - self.polled > 25 * _PERIOD:
@@ -130,17 +129,17 @@ class MAX30102(Sensor):
         if ring.space() < _DEPTH:
             self.ok = now  # a full ring is no fault of the chip's
         elif level == _DEPTH or status[5]:
-            self.fetch(self.address, _WR_PTR, into)
+            self.i2c.readfrom_mem_into(self.address, _WR_PTR, into)
             lost = into[1]
             rail = self._take(ring, _CHUNK)
-            self.fetch(self.address, _DATA, self.samples)
+            self.i2c.readfrom_mem_into(self.address, _DATA, self.samples)
             rail |= self._take(ring, _CHUNK)
-            self.fetch(self.address, _DATA, self.rest)
+            self.i2c.readfrom_mem_into(self.address, _DATA, self.rest)
             rail |= self._take(ring, _DEPTH - 2 * _CHUNK)
             level = 0
         else:
             while level >= _CHUNK:
-                self.fetch(self.address, _DATA, self.samples)
+                self.i2c.readfrom_mem_into(self.address, _DATA, self.samples)
                 rail |= self._take(ring, _CHUNK)
                 level -= _CHUNK
         self.ahead = level
