@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from vitalwire import database
 from vitalwire.errors import UsageError, VitalwireError
@@ -51,22 +51,12 @@ class Assignment:
     to_us: int | None
 
 
-class Assignments:
+class Assignments(database.Keeper):
     """The assignments in the file at `path`, or in memory; several processes may use the file at once."""
 
     def __init__(self, path: Path | str | None, audit: Audit) -> None:
         self._database = database.connect(path, _SCHEMA, b"VWas", _VERSION)
         self._audit = audit
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._database.close()
 
     # ------------------------------------------------------------ reading
 

@@ -10,6 +10,8 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from vitalwire.errors import TransportError, UsageError
 
@@ -64,6 +66,22 @@ def connect(
     except sqlite3.DatabaseError as error:
         raise UsageError(f"{path} cannot be used as a database: {error}") from error
     return database
+
+
+class Keeper:
+    """What keeps something in a database of its own, until it is closed or the block ends that opened it."""
+
+    _database: sqlite3.Connection
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
 
 
 @contextmanager

@@ -10,8 +10,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from vitalwire import database
 from vitalwire.errors import RevokedError, UsageError
@@ -39,7 +37,7 @@ class Device:
     revoked_us: int | None = None
 
 
-class Registry:
+class Registry(database.Keeper):
     """The devices of one reader in the file at `path`, or in memory only.
 
     Several processes may use the file at once; each sees the others' changes within 0.2 s.
@@ -50,16 +48,6 @@ class Registry:
         self._devices: dict[bytes, Device] = {}
         self._version = -1
         self._checked = float("-inf")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._database.close()
 
     # ------------------------------------------------------------ reading
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -47,7 +46,7 @@ def frames(device: FakeDevice) -> list[bytes]:
 @pytest.fixture
 def capture(tmp_path: Path, device: FakeDevice, frames: list[bytes]) -> Path:
     """Record them, the first few through a session that remembers, and revoke the device in the user's registry."""
-    with Registry(paths.registry_file()) as registry, closing(ReplayState(paths.state_file())) as state:
+    with Registry(paths.registry_file()) as registry, ReplayState(paths.state_file()) as state:
         registry.enrol(device.thumbprint, "stolen")
         session = Session(registry, state)
         for raw in frames[:ACCEPTED]:
@@ -114,7 +113,7 @@ def test_a_thiefs_frame_among_them_is_not_exported(
     """Where a number below the anchor stands for two signed frames, reading stops: a thief may have made one."""
     forked = remade(frames[4], device.private_key, {Key.TICKS: 5})
     path = written(tmp_path / "b.vwc", [*frames[:6], forked, *frames[6:]])
-    with Registry(paths.registry_file()) as registry, closing(ReplayState(paths.state_file())) as state:
+    with Registry(paths.registry_file()) as registry, ReplayState(paths.state_file()) as state:
         reader = Reader(path, registry, anchors=find_anchors([path], registry, state))
         assert reader.verdict.verified == ACCEPTED
         with pytest.raises(RevokedError, match=r"number 5 .* two frames"):
@@ -125,7 +124,7 @@ def test_a_thiefs_frame_among_them_is_not_exported(
 
 def test_only_accepted_frames_are_anchors(tmp_path: Path, capture: Path, frames: list[bytes]) -> None:
     """The anchor is the highest accepted frame that is in the files; a capture of others has none."""
-    with Registry(paths.registry_file()) as registry, closing(ReplayState(paths.state_file())) as state:
+    with Registry(paths.registry_file()) as registry, ReplayState(paths.state_file()) as state:
         ((number, digest),) = find_anchors([capture], registry, state).values()
         assert (number, len(digest)) == (ACCEPTED, 16)
         assert find_anchors([written(tmp_path / "b.vwc", frames[ACCEPTED:])], registry, state) == {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -82,7 +82,7 @@ def anchors_for(files: Sequence[Path], registry: Registry, state: Path | None) -
     file = state or paths.state_file()
     if not revoked(registry) or not file.exists():
         return {}
-    with closing(ReplayState(file)) as kept:
+    with ReplayState(file) as kept:
         return find_anchors(files, registry, kept)
 
 

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from vitalwire.codec.heads import HEAD
 from vitalwire_protocol import spec
 
 
 def lift_head(body: bytes, bits: int) -> str:
     """Return what the head of a LIFT block says (SPEC section 6)."""
-    widths: Mapping[str, int] = {
-        "order": spec.LIFT_ORDER_BITS,
-        "levels": spec.LIFT_LEVELS_BITS,
-        "size": spec.LIFT_SIZE_BITS,
-        "parameter": spec.LIFT_PARAMETER_BITS,
-        "shift": spec.LIFT_SHIFT_BITS,
-        "sum": spec.LIFT_SUM_BITS,
-    }
     text, at, told = "".join(f"{byte:08b}" for byte in body[:16]), 0, dict[str, int]()
-    for name, width in widths.items():
+    for name, width in HEAD.items():
         told[name] = int(text[at : at + width] or "0", 2)
         at += width
     kernels = [

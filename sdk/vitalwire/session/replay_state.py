@@ -57,7 +57,7 @@ class Stored(NamedTuple):
     proven: bool = True  # by a signature, its own or a seal's; else it is authentic only
 
 
-class ReplayState:
+class ReplayState(database.Keeper):
     """The durable side of a session, in the file at `path` or in memory only.
 
     `window` is how many of a device's latest numbers are remembered with their digests, `descriptors` how many of its
@@ -78,10 +78,6 @@ class ReplayState:
         self._unsealed: dict[bytes, Unsealed] = {}
         for device, seq, *row in self._database.execute("SELECT * FROM unsealed"):
             self._unsealed.setdefault(device, Unsealed()).rows[seq] = Row(*row)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._database.close()
 
     def chain(self, device: bytes) -> Chain:
         """Return a copy of the chain over a device's durable frames."""
