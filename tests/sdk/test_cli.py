@@ -41,7 +41,8 @@ COMMANDS = (
     ["bench"], ["bench", "size"], ["bench", "sign"], ["bench", "device"], ["bench", "memory"], ["bench", "host"],
     ["bench", "latency"], ["bench", "gateway"], ["bench", "fhir"], ["bench", "readings"], ["bench", "wire"],
     ["bench", "policies"], ["bench", "readme"],
-    ["gateway"], ["gateway", "run"], ["gateway", "check"], ["gateway", "forget"], ["gateway", "dead"],
+    ["gateway"], ["gateway", "run"], ["gateway", "check"], ["gateway", "slo"], ["gateway", "forget"],
+    ["gateway", "dead"],
     ["gateway", "dead", "list"], ["gateway", "dead", "show"], ["gateway", "dead", "redrive"],
 )  # fmt: skip
 

@@ -55,7 +55,7 @@ ALLOWED: dict[str, set[str]] = {
     "spool": TRUST,
     "settings": {"errors"},
     "sinks": BASE | {"settings", "spool", "signals", "frame"},
-    "gateway": LIVE | {"settings", "sinks", "spool"},
+    "gateway": LIVE | {"audit", "jws", "settings", "sinks", "spool"},
     "export": RECORDED,
     "readings": BASE,
     "testing": BASE | {"cbor", "crypto", "encryption", "codec"},

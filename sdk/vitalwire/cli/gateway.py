@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import sys
 from collections.abc import Iterator
@@ -53,16 +52,16 @@ def _stored(file: Path) -> Iterator[Store]:
 @app.command()
 def run(file: ConfigFile) -> None:
     """Run until SIGTERM or Ctrl-C; then take no more, and give the sinks the time that `gateway.stop` says."""
-    from vitalwire.gateway import Gateway
+    from vitalwire.gateway import log_as_lines, operate
 
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    gateway = Gateway(_loaded(file))
+    log_as_lines()
+    config = _loaded(file)
 
     async def work() -> None:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        await gateway.run(stop)
+        await operate(config, stop)
 
     sys.setswitchinterval(SWITCH)
     asyncio.run(work())
@@ -77,6 +76,39 @@ def check(file: ConfigFile) -> None:
         for name, settings in found.items():
             table.add_row(f"{what} {name}", str(settings.kind))
     output.show(table)
+
+
+@app.command()
+def slo(file: ConfigFile, as_json: Json = False) -> None:
+    """Report whether the gateway keeps its promises, and what is left of each error budget; 1: one is broken."""
+    config = _loaded(file)
+    from vitalwire.gateway import objectives_file, report
+
+    reports = report(config.objectives, objectives_file(config))
+    if as_json:
+        output.show_json(
+            [
+                {
+                    "promise": r.promise,
+                    "target": r.target,
+                    "kept": r.kept,
+                    "spent": r.spent,
+                    "bad": r.bad,
+                    "of": r.total,
+                }
+                for r in reports
+            ]
+        )
+    else:
+        table = output.plain(
+            f"the last {config.objectives.days} days", "promise", "target", "kept", "bad", "of", "budget spent"
+        )
+        for r in reports:
+            row = (f"{r.target:.2%}", f"{r.kept:.4%}", f"{r.bad:,}", f"{r.total:,}", f"{r.spent:.0%}")
+            table.add_row(r.promise, *row)
+        output.show(table)
+    if any(each.spent > 1 for each in reports):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -18,6 +18,8 @@ from .events import (
     Spooled,
 )
 from .gateway import Gateway
+from .operate import log_as_lines, objectives_file, operate
+from .operations import Report, report
 
 __all__ = [
     "Buried",
@@ -27,6 +29,7 @@ __all__ = [
     "Gateway",
     "GatewayEvent",
     "Observer",
+    "Report",
     "RoomLost",
     "SinkChanged",
     "SinkState",
@@ -34,4 +37,8 @@ __all__ = [
     "SpoolChanged",
     "Spooled",
     "load",
+    "log_as_lines",
+    "objectives_file",
+    "operate",
+    "report",
 ]

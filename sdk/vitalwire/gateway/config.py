@@ -1,4 +1,4 @@
-"""gateway.toml as typed values: `[gateway]`, `[spool]`, a `[source.NAME]` and a `[sink.NAME]` for each of those."""
+"""gateway.toml as typed values: a `[source.NAME]` and a `[sink.NAME]` for each of those, and a table for each room."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from vitalwire.settings import Existing, Kinds, Settings, read_table
 from vitalwire.sinks import KINDS as SINKS
 from vitalwire.sinks import SinkSettings
 
+from .operations import AuditSettings, ObjectiveSettings, StatusSettings
 from .sources import KINDS as SOURCES
 from .sources import SourceSettings
 
+_TABLES = ("gateway", "spool", "source", "sink", "status", "audit", "objectives")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -51,6 +53,9 @@ class Config:
     spool: SpoolSettings
     sources: Mapping[str, SourceSettings]
     sinks: Mapping[str, SinkSettings]
+    status: StatusSettings
+    audit: AuditSettings
+    objectives: ObjectiveSettings
 
 
 def load(file: Path) -> Config:
@@ -62,15 +67,18 @@ def load(file: Path) -> Config:
         raise UsageError(f"cannot read {file}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} is not TOML: {error}") from None
-    unknown = set(tables) - {"gateway", "spool", "source", "sink"}
+    unknown = set(tables) - set(_TABLES)
     if unknown:
-        raise UsageError(f"{file}: {min(unknown)}: no such table", advice="there are gateway, spool, source, sink")
+        raise UsageError(f"{file}: {min(unknown)}: no such table", advice="there are " + ", ".join(_TABLES))
     return Config(
         file,
         read_table(GatewaySettings, _table(tables, "gateway", file), file=file, key="gateway"),
         read_table(SpoolSettings, _table(tables, "spool", file), file=file, key="spool"),
         _named(SOURCES, SourceSettings, tables, "source", file),
         _named(SINKS, SinkSettings, tables, "sink", file),
+        read_table(StatusSettings, _table(tables, "status", file), file=file, key="status"),
+        read_table(AuditSettings, _table(tables, "audit", file), file=file, key="audit"),
+        read_table(ObjectiveSettings, _table(tables, "objectives", file), file=file, key="objectives"),
     )
 
 

@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from vitalwire.errors import UsageError, VitalwireError
+from vitalwire.messages import Descriptor
 from vitalwire.registry import Registry
 from vitalwire.session import ReplayState, Session
 from vitalwire.sinks import Controlling
 from vitalwire.sinks import make as make_sink
-from vitalwire.spool import Bound, Full, Lost, Spool
+from vitalwire.spool import Bound, Full, Lost, Spool, State
 
 from .config import Config
 from .delivery import Delivery
@@ -40,6 +41,18 @@ class Gateway:
         self._config = config
         self._observer = observer
         self._deliveries: list[Delivery] = []
+        self._spool: Spool | None = None
+        self._session: Session | None = None
+
+    def state(self) -> State | None:
+        """Return how full the spool is and how far each sink, None while the gateway does not run."""
+        spool = self._spool
+        return None if spool is None else spool.state()
+
+    def descriptor(self, digest: bytes) -> Descriptor | None:
+        """Return the descriptor that frames call by this digest (8 bytes), if it is known."""
+        session = self._session
+        return None if session is None else session.descriptor(digest)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; then take no more, and give the sinks `gateway.stop` seconds for what is there.
@@ -88,8 +101,10 @@ class Gateway:
                     session, registry, spool, self._tell,
                     settle=config.gateway.settle, set_time=config.gateway.set_time,
                 )  # fmt: skip
+                self._spool, self._session = spool, session
                 yield spool, intake, registry, session
             finally:
+                self._spool = self._session = None
                 await asyncio.to_thread(spool.close)
 
     async def _feed(self, door: Door) -> None:
