@@ -27,13 +27,12 @@ class Sensor:
     WAKES = True  # whether the board has to wake when the interrupt comes; else any time before due() will do
     SHALLOW = False  # whether the FIFO must be emptied before the board does something long: then `early` is set
 
-    # what few sensors ever change
-    lost = 0
-    estimated = lead_off = early = False
+    lead_off = early = False  # a driver that sets these has them from the first: reading allocates nothing
 
     def __init__(self, irq):
         self.irq = irq
-        self.step = self.ok = self.next = self.quiet = 0
+        self.step = self.lost = self.ok = self.next = self.quiet = 0
+        self.estimated = False
         self.edge = -1
 
     def start(self, now):

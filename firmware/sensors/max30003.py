@@ -84,6 +84,7 @@ class MAX30003(Sensor):
         super().__init__(irq)
         self.spi = spi
         self.cs = cs
+        self.lead_off = self.early = False
         self.short = bytearray(4)
         self.out = bytearray(_SIZE)
         self.out[0] = _FIFO_BURST << 1 | 1
