@@ -12,7 +12,11 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from vitalwire.client import VerifiedFrame
 from vitalwire.errors import InputError
 from vitalwire.fhir import Entry, Gateway, Held, Judge, Judgement, Late, Mapper, Plan, Source, Wearer, gateway_device
+from vitalwire.fhir.clockfit import fit_of
 from vitalwire.fhir.jsontext import Resource
+from vitalwire.fhir.mapping import READING_SECONDS, gatherer_for
+from vitalwire.fhir.observations import READINGS, observations
+from vitalwire.fhir.windows import SECOND, Window
 from vitalwire.offline import Reader
 from vitalwire.signals import Signals
 
@@ -32,8 +36,9 @@ def sources(
     device: bytes | None = None,
     charted: Charted | None = None,
     watch: Callable[[int], None] | None = None,
+    within: float | None = None,
 ) -> Iterator[Source]:
-    """Yield the verified frames of a capture; `watch` hears how many were read."""
+    """Yield the verified frames of a capture; `watch` hears how many were read, `within` is as `source` has it."""
     for frame in reader.frames(device):
         if watch is not None:
             watch(reader.read)
@@ -43,12 +48,18 @@ def sources(
             signals = Signals()
             if charted is not None:
                 charted.spoiled += 1
-        yield source(frame, signals)
+        yield source(frame, signals, within)
 
 
-def source(frame: VerifiedFrame, signals: Signals) -> Source:
-    """Return a verified frame as what FHIR is made from; a time that only arrivals bound counts as unknown."""
-    known = math.isfinite(frame.time) and math.isfinite(frame.uncertainty)
+def source(frame: VerifiedFrame, signals: Signals, within: float | None = None) -> Source:
+    """Return a verified frame as what FHIR is made from.
+
+    A time that only arrivals bound counts as unknown, unless somebody vouches that frames arrived `within` seconds.
+    """
+    uncertainty = frame.uncertainty
+    if math.isinf(uncertainty) and within is not None:
+        uncertainty = within
+    known = math.isfinite(frame.time) and math.isfinite(uncertainty)
     return Source(
         frame.device,
         frame.frame,
@@ -56,7 +67,7 @@ def source(frame: VerifiedFrame, signals: Signals) -> Source:
         signals,
         frame.verified.received_us,
         round(frame.time * 1e6) if known else None,
-        math.ceil(frame.uncertainty * 1e6) if known else None,
+        math.ceil(uncertainty * 1e6) if known else None,
     )
 
 
@@ -69,6 +80,7 @@ def chart(
     device: bytes | None = None,
     charted: Charted | None = None,
     watch: Callable[[int], None] | None = None,
+    within: float | None = None,
 ) -> Iterator[Resource]:
     """Yield the resources that a capture says, each Device once; `charted` is filled in meanwhile."""
     charted = charted or Charted()
@@ -87,7 +99,7 @@ def chart(
                         written[each["id"]] = each if each["resourceType"] == "Device" else {}
                         yield each
 
-    for each in sources(reader, device, charted, watch):
+    for each in sources(reader, device, charted, watch, within):
         yield from resources(mapper.add(each))
     yield from resources(mapper.flush())
 
@@ -97,9 +109,42 @@ def judge(
     resources: Iterable[Resource],
     key: EllipticCurvePublicKey,
     watch: Callable[[int], None] | None = None,
+    within: float | None = None,
 ) -> Judgement:
     """Return what the frames of a capture say of resources that a gateway signed with `key`."""
     judge = Judge(resources, key)
-    for each in sources(reader, None, None, watch):
+    for each in sources(reader, None, None, watch, within):
         judge.add(each)
     return judge.finish()
+
+
+def events(
+    reader: Reader, seconds: int = READING_SECONDS, *, device: bytes | None = None, within: float | None = None
+) -> Iterator[Resource]:
+    """Yield the readings of a capture as events for templates, in a hub's envelope; what is absent is no event.
+
+    Each has one reading under its own name in `Body`, beside its unit, time and device.
+    """
+    names = {each.thumbprint: each.name for each in reader.devices}
+    gatherer = gatherer_for(READINGS, seconds * SECOND)
+
+    def windows() -> Iterator[Window | Late]:
+        for each in sources(reader, device, None, None, within):
+            yield from gatherer.add(each)
+        yield from gatherer.flush()
+
+    for window in windows():
+        if isinstance(window, Window) and (fit := fit_of(window.sources)) is not None:
+            for made in observations(window, fit, ""):
+                if "valueQuantity" in made.resource:
+                    yield _event(made.resource, names[window.key.device])
+
+
+def _event(observation: Resource, device: str) -> Resource:
+    name, time = observation["code"]["coding"][-1]["code"], observation["effectiveDateTime"]
+    quantity = observation["valueQuantity"]
+    return {
+        "Body": {name: quantity["value"], "unit": quantity["code"], "time": time, "device": device},
+        "Properties": {"iothub-creation-time-utc": time},
+        "SystemProperties": {"iothub-connection-device-id": device},
+    }

@@ -35,7 +35,7 @@ COMMANDS = (
     ["update"],
     ["board"], ["board", "list"], ["board", "new"], ["board", "image"], ["board", "flash"], ["board", "release"],
     ["board", "run"], ["board", "run", "virtual"],
-    ["fhir"], ["fhir", "export"], ["fhir", "verify"],
+    ["fhir"], ["fhir", "export"], ["fhir", "verify"], ["fhir", "events"],
     ["fhir", "assign"], ["fhir", "unassign"], ["fhir", "assignments"],
     ["fhir", "convert"], ["fhir", "lint"], ["fhir", "explain"],
     ["bench"], ["bench", "size"], ["bench", "sign"], ["bench", "device"], ["bench", "memory"], ["bench", "host"],

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.fhirjudges import judged
+from tests.walk import walk
 
 from vitalwire.cli import main
 from vitalwire.errors import InputError
@@ -497,3 +498,33 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     (tmp_path / "e.jsonl").write_text('{"x": 1}')
     assert main(["fhir", "explain", str(DEVICE), "--events", "e.jsonl", "--json"]) == 1
     assert len(json.loads(capsys.readouterr().out)) == 10
+
+
+def test_templates_run_on_our_readings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`fhir events` says a capture's readings as a hub would, and a device template takes the heart rate from there."""
+    pytest.importorskip("sleepecg", reason="needs sleepecg (vitalwire[readings])")
+    monkeypatch.chdir(tmp_path)
+    made = walk(tmp_path / "walk.vwc", 33)
+    assert main(["fhir", "events", "walk.vwc", "--fingerprint", made.fingerprint]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    name = made.fingerprint[:8]
+    assert {next(iter(json.loads(line)["SystemProperties"].values())) for line in lines} == {name}
+    Path("events.jsonl").write_text("\n".join(line for line in lines if "heart_rate" in line))
+    content = content_templates(
+        {
+            "templateType": "IotJsonPathContent",
+            "template": {
+                "typeName": "heartrate",
+                "typeMatchExpression": "$..[?(@heart_rate)]",
+                "values": [{"required": True, "valueExpression": "$.heart_rate", "valueName": "hr"}],
+            },
+        }
+    )
+    mapping = fhir_templates(fhir_template())
+    who = lookup({name: {"patient": "p", "device": "Device/d"}})
+    resources, done = convert(read_events(Path("events.jsonl")), content, mapping, who)
+    assert done.lost == []
+    (heart,) = resources
+    assert heart["valueQuantity"]["value"] == pytest.approx(Decimal(70), abs=Decimal(2))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
 from vitalwire import jws
 from vitalwire.charts import Charted, chart, judge
+from vitalwire.charts import events as readings_of
 from vitalwire.errors import UsageError
-from vitalwire.fhir import Gateway, Judgement, Plan, patient, read, write
+from vitalwire.fhir import Gateway, Judgement, Plan, dumps, patient, read, write
 from vitalwire.offline import Reader
 
 from . import output
@@ -26,6 +27,14 @@ app.command("assignments")(list_assignments)
 app.command("convert")(convert)
 app.command("lint")(lint)
 app.command("explain")(explain)
+
+Within: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--within", metavar="S", min=0,
+        help="Where only arrivals tell the time: take it that frames arrived at most S seconds after they were made.",
+    ),
+]  # fmt: skip
 
 INCOMPLETE, NOT_TO_BE_BELIEVED = 1, 4  # exit codes, as of `vitalwire verify`
 
@@ -53,6 +62,7 @@ def export(
         bool,
         typer.Option("--phd", help="Waveforms after HL7's Personal Health Device guide: split, no U, L, E."),
     ] = False,
+    within: Within = None,
     device: DeviceName = None,
     registry: RegistryFile = None,
     fingerprint: Fingerprints = None,
@@ -73,7 +83,7 @@ def export(
         plan = Plan(wave, readings, phd)
         made = chart(
             reader, gateway, (lambda *_: subject) if subject else store.wearer, plan, device=chosen, charted=charted,
-            watch=lambda done: step(done, reader.total),
+            watch=lambda done: step(done, reader.total), within=within,
         )  # fmt: skip
         count = write(out, made)
     if as_json:
@@ -100,6 +110,7 @@ def verify(
     key: Annotated[
         Path, typer.Option("--key", metavar="PEM", help="The gateway's public key, from who runs the gateway.")
     ],
+    within: Within = None,
     registry: RegistryFile = None,
     fingerprint: Fingerprints = None,
     as_json: Json = False,
@@ -113,10 +124,29 @@ def verify(
         reader = Reader(capture, trusted)
         if not reader.devices:
             reader.device()  # says why
-        found = judge(reader, read(bundle), jws.load_public_key(key), lambda done: step(done, reader.total))
+        found = judge(
+            reader, read(bundle), jws.load_public_key(key), lambda done: step(done, reader.total), within
+        )  # fmt: skip
     code = NOT_TO_BE_BELIEVED if not found.ok else INCOMPLETE if found.absent or not found.proven else 0
     _tell(found, code, as_json=as_json)
     raise typer.Exit(code)
+
+
+@app.command()
+def events(
+    capture: Capture,
+    readings: Annotated[int, typer.Option("--readings", metavar="S", help="Seconds that a reading is made of.")] = 60,
+    within: Within = None,
+    device: DeviceName = None,
+    registry: RegistryFile = None,
+    fingerprint: Fingerprints = None,
+) -> None:
+    """Print a capture's readings as events, one JSON a line: what `fhir convert` runs templates on."""
+    plan = Plan(readings=readings)
+    with opened(registry, fingerprint) as trusted:
+        reader = Reader(capture, trusted)
+        for event in readings_of(reader, plan.readings, device=reader.device(device).thumbprint, within=within):
+            print(dumps(event))
 
 
 def _tell(found: Judgement, code: int, *, as_json: bool) -> None:
