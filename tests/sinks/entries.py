@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from vitalwire.errors import SinkError
 from vitalwire.frame import parse
+from vitalwire.registry import Registry
+from vitalwire.session import Session, Verified
 from vitalwire.sinks import Rejected, Sink
 from vitalwire.spool import Entry, Trust
 from vitalwire.testing import FakeDevice
@@ -37,14 +39,40 @@ def entry_of(device: FakeDevice, raw: bytes, position: int = 1) -> Entry:
 
 def entries_of(devices: Sequence[FakeDevice], each: int, first: int = 1) -> list[Entry]:
     """Return so many frames of each device, a descriptor first, in turns."""
-    rows = [[device.descriptor(), *(device.sampled(0.5) for _ in range(each - 1))] for device in devices]
+    rows = [[device.descriptor(), *(device.sampled(0.1) for _ in range(each - 1))] for device in devices]
     raws = [(device, raws[turn]) for turn in range(each) for device, raws in zip(devices, rows, strict=True)]
     return [entry_of(device, raw, first + place) for place, (device, raw) in enumerate(raws)]
+
+
+def more_of(devices: Sequence[FakeDevice], each: int, first: int) -> list[Entry]:
+    """Return the next frames of each device, small ones, for series of many thousands."""
+    return [
+        entry_of(device, device.status() if device.seq else device.descriptor(), first + turn * len(devices) + place)
+        for turn in range(each)
+        for place, device in enumerate(devices)
+    ]
 
 
 def without_time(entry: Entry) -> Entry:
     """Return the entry of a device whose clock nobody knows yet."""
     return replace(entry, time_us=None, accuracy_us=None)
+
+
+def through_sdk(devices: Sequence[FakeDevice], raws: Iterable[bytes]) -> dict[str, list[int]]:
+    """Return what a receiver's session makes of messages: the numbers of each device's frames, in its order."""
+    numbers: dict[str, list[int]] = {device.name: [] for device in devices}
+    names = {device.thumbprint: device.name for device in devices}
+    with Registry() as registry:
+        for device in devices:
+            registry.enrol(device.thumbprint, device.name)
+        session = Session(registry)
+        for raw in (*raws, None):
+            outcomes = session.flush() if raw is None else session.receive(raw, UTC_US + 86_400_000_000)
+            session.durable(outcomes)
+            for outcome in outcomes:
+                if isinstance(outcome, Verified):
+                    numbers[names[outcome.device]].append(outcome.frame.seq)
+    return numbers
 
 
 async def drive(sink: Sink, entries: Sequence[Entry], *, size: int = 64, patience: int = 200) -> Delivery:

@@ -17,7 +17,7 @@ import aiomqtt
 import numpy as np
 import pytest
 from tests.gateway.certificates import Certificates
-from tests.sinks.entries import drive, entries_of, entry_of, unknown
+from tests.sinks.entries import drive, entries_of, entry_of, through_sdk, unknown
 from tests.sinks.hub import KEY, MOSQUITTO, door, mosquitto, tls_lines, watching
 from tests.sinks.servers import Server, free_port
 
@@ -247,6 +247,8 @@ def test_broken_connections_lose_nothing(broker: Server, made: Certificates, dev
             await watcher.until(len(entries))
             for device in devices:
                 assert watcher.bodies(device.name) == [each.raw for each in entries if each.device == device.name]
+            numbers = through_sdk(devices, [body for _, body in watcher.messages])
+            assert numbers == {device.name: list(range(1, device.seq + 1)) for device in devices}
 
     asyncio.run(run())
 

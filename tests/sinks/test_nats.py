@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, DiscardPolicy, StorageType, StreamConfig
 from tests.gateway.certificates import Certificates
-from tests.sinks.entries import drive, entries_of, entry_of, unknown
+from tests.sinks.entries import drive, entries_of, entry_of, more_of, through_sdk, unknown
 from tests.sinks.servers import Server, free_port
 
 from vitalwire.errors import SinkError
@@ -298,17 +298,22 @@ def test_kills_of_the_server_lose_nothing(
     chance = random.Random(1)
 
     async def run() -> int:
-        entries = entries_of(devices, 40 * cycles if long else 100)
-        delivering = asyncio.create_task(drive(nats_of(solo, seconds=1.0), entries, patience=100 * cycles))
+        entries: list[Entry] = []
+        sink = nats_of(solo, seconds=1.0)
         for _ in range(cycles):
-            await asyncio.sleep(chance.uniform(0.05, 0.4))
+            fresh = more_of(devices, 25, len(entries) + 1)
+            entries += fresh
+            delivering = asyncio.create_task(drive(sink, fresh))
+            await asyncio.sleep(chance.uniform(0.0, 0.1))
             solo.kill()
             await asyncio.to_thread(solo.start)
-        await delivering
+            await delivering
         client = await client_of(solo)
         messages = await stored(client.jetstream())
         assert_all_in_order(messages, entries)
         assert len(messages) == len(entries)
+        numbers = through_sdk(devices, [message.data for message in messages])
+        assert numbers == {device.name: list(range(1, device.seq + 1)) for device in devices}
         await client.close()
         return len(entries)
 
@@ -319,7 +324,7 @@ def test_three_nodes_survive_a_dead_leader_and_a_partition(
     three: Sequence[Server], devices: list[FakeDevice], long: bool, results: Callable[..., None]
 ) -> None:
     """R3: leaders are killed with -9 or cut off while publishing; the group of consumers sees every frame."""
-    cycles = 100 if long else 2
+    cycles = 40 if long else 2
     chance = random.Random(2)
 
     async def leader() -> Server:
@@ -353,13 +358,15 @@ def test_three_nodes_survive_a_dead_leader_and_a_partition(
         return seen
 
     async def run() -> int:
-        entries = entries_of(devices, 60 * cycles)
+        entries = more_of(devices, 1, 1)
         sink = nats_of(*three, replicas=3, seconds=2.0)
-        delivering = asyncio.create_task(drive(sink, entries, patience=500 * cycles))
-        await asyncio.sleep(1.0)
+        await drive(sink, entries, patience=500)
         for cycle in range(cycles):
-            await asyncio.sleep(chance.uniform(0.1, 0.5))
             server = await leader()
+            fresh = more_of(devices, 40, len(entries) + 1)
+            entries += fresh
+            delivering = asyncio.create_task(drive(sink, fresh, patience=500))
+            await asyncio.sleep(chance.uniform(0.0, 0.2))
             if cycle % 2:
                 server.send(signal.SIGSTOP)
                 await asyncio.sleep(chance.uniform(0.5, 3.0))
@@ -368,11 +375,14 @@ def test_three_nodes_survive_a_dead_leader_and_a_partition(
                 server.kill()
                 await asyncio.sleep(chance.uniform(0.1, 1.0))
                 await asyncio.to_thread(server.start)
-        await delivering
+            await delivering
         seen = await consume(len(entries))
         assert set(seen) == {entry.raw for entry in entries}
         client = await client_of(*three)
-        assert_all_in_order(await stored(client.jetstream()), entries)
+        messages = await stored(client.jetstream())
+        assert_all_in_order(messages, entries)
+        numbers = through_sdk(devices, [message.data for message in messages])
+        assert numbers == {device.name: list(range(1, device.seq + 1)) for device in devices}
         await client.close()
         return len(entries)
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
+from aiohttp import web
 from azure.storage.blob import ContainerClient
 from tests.sinks.entries import drive, entries_of, unknown, without_time
 from tests.sinks.servers import Server, free_port
@@ -158,7 +159,7 @@ from tests.sinks.test_parquet import to_disk
 from vitalwire.testing import FakeDevice
 from cryptography.hazmat.primitives.asymmetric import ec
 device = FakeDevice("bed-1", private_key=ec.derive_private_key(7, ec.SECP256R1()))
-entries = entries_of([device], 160)
+entries = entries_of([device], 100)
 print("ready", flush=True)
 async def run():
     sink = to_disk(Path(sys.argv[1]), frames=64)
@@ -194,51 +195,51 @@ def test_a_killed_writer_leaves_whole_files(tmp_path: Path, long: bool) -> None:
 # ------------------------------------------------------------ blob storage
 
 
-@pytest.fixture
-def azurite(tmp_path: Path) -> Iterator[Server]:
-    """Run Azurite."""
+@pytest.fixture(scope="module")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Run Azurite, which takes its time to start."""
     if not (shutil.which("node") and AZURITE.exists()):
         pytest.skip("needs node and, in tests/, the npm package azurite (npm ci)")
     port = free_port()
-    folder = tmp_path / "azurite"
+    folder = tmp_path_factory.mktemp("azurite")
     command = ["node", AZURITE, "--blobPort", port, "--location", folder, "--skipApiVersionCheck", "--silent"]
-    with Server([*map(str, command), "--disableTelemetry"], port, tmp_path / "azurite.log") as server:
+    with Server([*map(str, command), "--disableTelemetry"], port, folder.with_suffix(".log")) as server:
         yield server
 
 
-def connection_string(server: Server, key: str = KEY) -> str:
+def connection_string(port: int, key: str = KEY) -> str:
     """Return how Azurite is reached."""
-    url = f"http://127.0.0.1:{server.port}/{ACCOUNT}"
+    url = f"http://127.0.0.1:{port}/{ACCOUNT}"
     return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={key};BlobEndpoint={url};"
 
 
-def to_blob(server: Server, secret: Path, **more: object) -> Parquet:
+def to_blob(secret: Path, container: str = "vitals", **more: object) -> Parquet:
     """Return the sink for a container."""
-    blob = {"connection": {"file": str(secret)}, "container": "vitals", "prefix": "raw/", "seconds": 5}
+    blob = {"connection": {"file": str(secret)}, "container": container, "prefix": "raw/", "seconds": 5}
     return from_settings(Settings.model_validate({"kind": "parquet", "blob": blob} | more), unknown)
 
 
-def blobs(server: Server) -> dict[str, bytes]:
+def blobs(server: Server, container: str) -> dict[str, bytes]:
     """Return what is in the container."""
-    with ContainerClient.from_connection_string(connection_string(server), "vitals") as client:
+    with ContainerClient.from_connection_string(connection_string(server.port), container) as client:
         return {name: client.download_blob(name).readall() for name in client.list_blob_names()}
 
 
 def test_blobs_are_whole_and_repeats_change_nothing(azurite: Server, tmp_path: Path, entries: list[Entry]) -> None:
     """The container holds what the folder would; delivered again, no blob is touched; the store away is waited for."""
     secret = tmp_path / "connection"
-    secret.write_text(connection_string(azurite))
+    secret.write_text(connection_string(azurite.port))
 
     async def run() -> None:
-        sink = to_blob(azurite, secret, frames=16)
+        sink = to_blob(secret, "whole", frames=16)
         assert (await drive(sink, entries[:50], size=20)).errors == []
         assert (await drive(sink, entries, size=33)).errors == []
-        before = blobs(azurite)
+        before = blobs(azurite, "whole")
         assert (await drive(sink, entries[11:], size=9)).errors == []
-        assert blobs(azurite) == before
+        assert blobs(azurite, "whole") == before
 
     asyncio.run(run())
-    found = blobs(azurite)
+    found = blobs(azurite, "whole")
     assert all(name.startswith("raw/date=2026-01-01/device=") for name in found)
     tables = [pq.read_table(pa.BufferReader(data)) for data in found.values()]
     rows = [
@@ -252,17 +253,42 @@ def test_blobs_are_whole_and_repeats_change_nothing(azurite: Server, tmp_path: P
 def test_two_gateways_share_a_container(azurite: Server, tmp_path: Path, entries: list[Entry]) -> None:
     """Both write to the same files at once: who is late is told, reads again, and no frame is overwritten."""
     secret = tmp_path / "connection"
-    secret.write_text(connection_string(azurite))
+    secret.write_text(connection_string(azurite.port))
 
     async def run() -> int:
-        one, two = to_blob(azurite, secret), to_blob(azurite, secret)
+        one, two = to_blob(secret, "shared"), to_blob(secret, "shared")
         mine, theirs = entries[::3], [entry for place, entry in enumerate(entries) if place % 3]
         deliveries = await asyncio.gather(drive(one, mine, size=4), drive(two, theirs, size=4))
         return sum(len(delivery.errors) for delivery in deliveries)
 
     assert asyncio.run(run()) > 0
-    tables = [pq.read_table(pa.BufferReader(data)) for data in blobs(azurite).values()]
+    tables = [pq.read_table(pa.BufferReader(data)) for data in blobs(azurite, "shared").values()]
     assert sorted(raw for table in tables for raw in table["frame"].to_pylist()) == sorted(each.raw for each in entries)
+
+
+def test_a_busy_store_is_waited_for(tmp_path: Path, entries: list[Entry]) -> None:
+    """A store that is busy says for how long, and the error hands that on."""
+
+    async def busy(_: web.Request) -> web.Response:
+        return web.Response(status=503, headers={"Retry-After": "7"})
+
+    async def run() -> SinkError:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", busy)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        secret = tmp_path / "connection"
+        secret.write_text(connection_string(runner.addresses[0][1]))
+        sink = to_blob(secret)
+        with pytest.raises(SinkError) as caught:
+            await sink.open()
+        await sink.close()
+        await runner.cleanup()
+        return caught.value
+
+    error = asyncio.run(run())
+    assert (error.reason, error.retry_after) == ("503", 7.0)
 
 
 def test_a_store_that_refuses_is_told_without_secrets(azurite: Server, tmp_path: Path, entries: list[Entry]) -> None:
@@ -270,14 +296,14 @@ def test_a_store_that_refuses_is_told_without_secrets(azurite: Server, tmp_path:
     secret = tmp_path / "connection"
     wrong = "d3Jvbmcga2V5IHdyb25nIGtleSB3cm9uZyBrZXk="
     plain = f"DefaultEndpointsProtocol=http;AccountName=a;AccountKey={wrong};EndpointSuffix=core.windows.net"
-    texts = ((connection_string(azurite, wrong), "403"), ("nothing", "connection string"), (plain, "read along"))
+    texts = ((connection_string(azurite.port, wrong), "403"), ("nothing", "connection string"), (plain, "read along"))
     for text, said in texts:
         secret.write_text(text)
-        error = asyncio.run(drive(to_blob(azurite, secret), entries[:1], patience=0)).errors[0]
+        error = asyncio.run(drive(to_blob(secret), entries[:1], patience=0)).errors[0]
         assert said in str(error)
         assert wrong not in str(error)
-    secret.write_text(connection_string(azurite))
+    secret.write_text(connection_string(azurite.port))
     azurite.kill()
-    assert "away" in str(asyncio.run(drive(to_blob(azurite, secret), entries[:1], patience=0)).errors[0])
+    assert "away" in str(asyncio.run(drive(to_blob(secret), entries[:1], patience=0)).errors[0])
     azurite.start()
-    assert asyncio.run(drive(to_blob(azurite, secret), entries[:1])).errors == []
+    assert asyncio.run(drive(to_blob(secret), entries[:1])).errors == []

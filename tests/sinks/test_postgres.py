@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -210,13 +210,14 @@ def count(cluster: Cluster) -> int:
     return number
 
 
-def test_crashes_of_the_database_lose_nothing(cluster: Cluster) -> None:
-    """The database dies at moments of many batches and comes back: every frame is there, once."""
-    entries = entries_of([FakeDevice(f"bed-{n}") for n in range(4)], 150)
+def test_crashes_of_the_database_lose_nothing(cluster: Cluster, long: bool, results: Callable[..., None]) -> None:
+    """The database dies in the middle of many batches and comes back: every frame is there, once."""
+    crashes = 50 if long else 1
+    entries = entries_of([FakeDevice(f"bed-{n}") for n in range(4)], 50 * (crashes + 1))
 
     async def run() -> int:
         delivering = asyncio.create_task(drive(cluster.sink(), entries, size=5, patience=1000))
-        for wanted in (50, 250):
+        for wanted in range(50, 200 * crashes, 200):
             while await asyncio.to_thread(count, cluster) < wanted:
                 await asyncio.sleep(0.01)
             await asyncio.to_thread(cluster.server.kill)
@@ -226,6 +227,7 @@ def test_crashes_of_the_database_lose_nothing(cluster: Cluster) -> None:
     assert asyncio.run(run()) > 0
     found = {bytes(row[0]) for row in cluster.sql("SELECT frame FROM vitalwire_frames")}
     assert found == {entry.raw for entry in entries}
+    results("PostgreSQL, crashed while inserting", crashes=crashes, frames=len(entries), lost=0)
 
 
 def test_a_database_that_hangs_is_given_up(cluster: Cluster) -> None:

@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from vitalwire.errors import SinkError
+from vitalwire.settings import Kind, Kinds
 from vitalwire.spool import Entry
 
 from ..forms import FindDescriptor, Former, Message
 from ..sink import Rejected
+from .disk import Disk
 from .settings import Settings
 from .tables import file_of, table_of, united
 
+# Whoever writes to a disk needs nothing of Azure's.
+STORES = Kinds("store of Parquet files", {"blob": Kind("vitalwire.sinks.parquet.blob", "blob")})
 _AT_ONCE = 8  # files
 
 
@@ -86,12 +90,7 @@ class Parquet:
 
 
 def _store(settings: Settings) -> Store:
-    # Each store is imported where it is wanted: whoever writes to a disk needs nothing of Azure's.
-    if settings.blob is not None:
-        from .blob import Blob
-
-        return Blob(settings.blob)
-    from .disk import Disk
-
-    assert settings.folder is not None
-    return Disk(settings.folder)
+    if settings.folder is not None:
+        return Disk(settings.folder)
+    blob: Store = STORES.module("blob").Blob(settings.blob)
+    return blob
