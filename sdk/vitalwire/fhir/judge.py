@@ -124,7 +124,7 @@ class Judge:
         reference = f"Provenance/{provenance_id(window.key)}"
         resource = self._provenances.pop(reference, None)
         if resource is None:
-            self.judgement.absent += 1
+            self.judgement.absent += _says_something(window)
             return
         self.judgement.windows += 1
         try:
@@ -199,6 +199,14 @@ class Judge:
 
     def _find(self, reference: str, wrong: Wrong, detail: str) -> None:
         self.judgement.findings.append(Finding(reference, wrong, detail))
+
+
+def _says_something(window: Window) -> bool:
+    """Return whether Observations are made of a window: of nothing but lead-off, for instance, there are none."""
+    try:
+        return bool(observations(window, Fit(0, 0, 0), _UNKNOWN))
+    except InputError:
+        return True
 
 
 def differences(expected: Json, actual: Json, path: str = "") -> Iterator[tuple[str, Json, Json]]:

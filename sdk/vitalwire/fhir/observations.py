@@ -11,7 +11,7 @@ import numpy as np
 
 from vitalwire.messages import Channel
 from vitalwire.readings import Reading, Samples, derive
-from vitalwire_protocol.spec import Mark
+from vitalwire_protocol.spec import SIGNALS, Mark
 
 from . import codes
 from .clockfit import Fit, instant
@@ -93,7 +93,10 @@ def _wave(
 
 
 def _readings(window: Window, fit: Fit, subject: str) -> Iterator[Made]:
-    tracks = {channel.name: found for channel in streams(window.descriptor) if (found := track(window, channel))}
+    meant = [
+        each for each in streams(window.descriptor) if each.name in SIGNALS and each.unit == SIGNALS[each.name].unit
+    ]
+    tracks = {channel.name: found for channel in meant if (found := track(window, channel))}
     samples = {name: _samples(found) for name, found in _alike(tracks).items()}
     for reading in derive(samples):
         used = [tracks[name] for name in reading.channels]
@@ -160,7 +163,7 @@ def _observation(window: Window, name: str, subject: str, category: tuple[str, s
     return {
         "resourceType": "Observation",
         "id": observation_id(window.key, name, run),
-        "identifier": [{"system": codes.WINDOW_ID, "value": f"{window.key.text}.{name}.{run}"}],
+        "identifier": [{"system": codes.WINDOW_ID, "value": f"{window.key.text}.{codes.word(name)}.{run}"}],
         "status": "amended" if window.amended else "final",
         "category": [{"coding": [{"system": system, "code": code}]}],
         "subject": {"reference": subject},

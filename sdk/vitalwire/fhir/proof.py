@@ -153,9 +153,9 @@ def board(descriptor: Descriptor) -> Resource:
         "id": device_id(descriptor.thumbprint),
         "identifier": [_key_identifier(descriptor.thumbprint)],
         "status": "active",
-        "deviceName": [{"name": descriptor.device or descriptor.board, "type": "user-friendly-name"}],
-        "modelNumber": descriptor.board or "unknown",
-        "version": [{"value": descriptor.firmware or "unknown"}],
+        "deviceName": [{"name": codes.line(descriptor.device), "type": "user-friendly-name"}],
+        "modelNumber": codes.line(descriptor.board),
+        "version": [{"value": codes.line(descriptor.firmware)}],
     }
 
 

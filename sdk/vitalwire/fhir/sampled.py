@@ -42,9 +42,12 @@ def sampled_data(
     """
     if len(counts) > MAX_TOKENS:
         raise InputError(f"{len(counts)} samples, more than the {MAX_TOKENS} of one Observation", reason="oversized")
+    if period_ms <= 0:
+        raise InputError("a period shorter than a nanosecond", reason="range")
     origin, factor = decimal(channel.offset), decimal(channel.scale)
+    unit = codes.word(channel.unit)
     made: Resource = {
-        "origin": {"value": origin, "unit": channel.unit, "system": codes.UCUM, "code": channel.unit},
+        "origin": {"value": origin, "unit": unit, "system": codes.UCUM, "code": unit},
         "period": period_ms,
         "factor": factor,
         "dimensions": 1,
