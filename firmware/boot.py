@@ -51,6 +51,7 @@ def build(app):
     on_trial, failed = _slots(root)
     texts, print_, contents = _papers(board, config)
     journal = app.journal = Journal(hal.partition("journal"), config.when_full == "stop")
+    journal.groups = config.policy == "seal"
     if not journal.mount() and config.counted:
         print("vitalwire: counters lost: provision a new key")
         return False

@@ -35,6 +35,7 @@ from wire import (
     SECTOR_SIZE,
     STATE_BODY,
     STATE_BODY_SIZE,
+    TAG_SIGN1,
     pack,
 )
 
@@ -49,6 +50,7 @@ class Journal(Records):
     def __init__(self, device, stop=False):
         super().__init__(device)
         self.stop = stop
+        self.groups = False  # give up whole groups only: up to a frame that is signed
         self.boot = 0
         self.next = 1  # seq of the next frame
         self.newest = 0  # seq of the last durable frame
@@ -314,34 +316,45 @@ class Journal(Records):
         return self.dropped or (told and self._unacked(told[0] - 1) == told[0] and told[1])
 
     def _give_up(self, oldest):
-        # The oldest unacknowledged frame and all behind it in its sector. Damaged ones at either end are not declared:
-        # what would prove it is gone.
+        # The oldest unacknowledged frame and all behind it in its sector, and in the next ones to the end of a group.
+        # Damaged ones at either end are not declared: what would prove it is gone.
         before = self._undeclared()
         self.find(oldest)
         number, pos = self.place
+        full = number
+        sealed = not self.groups
         prev = None
         yield ("bytecode", 500)
         while True:
             header = self.header(number, pos)
             if header is None:
-                break
+                if sealed or number == self.head:
+                    break
+                number += 1
+                pos = SECTOR_HEADER_SIZE
+                continue
             if header[0] == RECORD_FRAME or header[0] == RECORD_DESCRIPTOR:
+                if number != full and (sealed or header[0] == RECORD_DESCRIPTOR):
+                    break
                 self.lost += 1
                 if self.intact(number, pos, header):
                     last = header[3]
-                    at = pos
+                    at = number, pos
                     if not prev:
                         oldest = last
                         prev = prev_of(self.body(number, pos, _BEGIN))
+                    if self.groups:
+                        sealed = self.body(number, pos, 1)[0] == 0xC0 | TAG_SIGN1
             pos += size_of(header[2])
             yield ("bytecode", 200)
         if prev:
             if before:
                 oldest, _, prev, _ = before
-            self.dropped = (oldest, last, prev, self.digest(number, at))
+            self.dropped = (oldest, last, prev, self.digest(*at))
+            self.acked = max(self.acked, last)
         elif before:
             self.dropped = before  # what told of it may be among the damaged
-        self.acked = max(self.acked, self._last(number))
+        self.acked = max(self.acked, self._last(full))
         self.settle()
         yield ("sha", SECTOR_SIZE >> 6)
 

@@ -72,6 +72,7 @@ def seal(maker, frames=4, us=1 << 40):
     from seal import Seal
 
     maker.seal = Seal(hkdf(SECRET, THUMBPRINT, wire.INFO_FRAME), frames, us)
+    maker.journal.groups = True
     return maker
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 import json
 import subprocess
 from collections.abc import Callable
@@ -130,6 +131,33 @@ put(bytes(maker.frame[:1]).hex())
     assert lines[-2:] == ["d2", "d1"]
 
 
+@pytest.mark.parametrize("group", [2, 6, 20])
+def test_a_full_journal_gives_up_whole_groups(device: Device, group: int) -> None:
+    """Each range that is declared dropped ends with a signed frame, and no more is given up than that takes."""
+    body = (
+        f"maker = seal(boot(), {group})\n{BEGUN}"
+        + """
+for i in range(120):
+    made(maker, maker.data(100 + i, [Stream(3, 100 + i, 600)]))
+    if maker.journal.dropped:
+        made(maker, maker.events(100 + i, []))
+put(maker.journal.next_unacked(1))
+"""
+    )
+    *lines, oldest = device(body)
+    found = chain(lines)
+    signed = {keys[3]: seal for seal, keys in found}
+    raws = {line["seq"]: bytes.fromhex(line["frame"]) for line in lines}
+    drops = [row[2] for _, keys in found if keys[1] == 3 for row in keys[12] if row[0] == 10]
+    assert len(drops) >= 3
+    for details in drops:
+        assert details[4] == 1  # nobody acknowledged a declaration, so each extends the one before
+        assert signed[details[5]]
+        assert details[6] == hashlib.sha256(raws[details[5]]).digest()[:16]
+    assert oldest == drops[-1][5] + 1
+    assert max(after[5] - before[5] for before, after in itertools.pairwise(drops)) <= group + 6
+
+
 def test_private_frames_show_only_what_a_gateway_needs(device: Device) -> None:
     """Samples, marks, readings and the wearer's events are encrypted; kind, counters, boot events and drops are not."""
     body = (
@@ -230,7 +258,17 @@ def test_a_policy_that_is_none_is_the_strictest(
 ) -> None:
     """A board whose settings are damaged sends nothing readable that was to be private."""
     (tmp_path / "config.json").write_text('{"policy": "privat"}')
-    script = "import sys\nfrom config import Config\nc = Config(sys.argv[1])\nprint(c.refused, c.policy, c.repl)"
+    script = """
+import sys
+from config import Config
+class Hal:
+    def files(self):
+        return sys.argv[1]
+    def recall(self, name):
+        return None
+c = Config(Hal())
+print(c.refused, c.policy, c.repl)
+"""
     assert micropython(script, str(tmp_path)).stdout.split() == ["policy", "private", "False"]
 
 
