@@ -6,15 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from vitalwire_tools import demo
+from vitalwire.fhir import read
+from vitalwire_tools import demo, demo_fhir
 
 
 def test_the_demo_ends_well_with_every_sample_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without faults the demo ends with 0 and leaves a capture and a picture."""
+    """Without faults the demo ends with 0 and leaves a capture, a picture and a Bundle that is proven."""
     monkeypatch.chdir(tmp_path)
     assert demo.run() == 0
     assert demo.CAPTURE.stat().st_size > 10_000
     assert demo.PLOT.read_bytes().startswith(b"\x89PNG")
+    observations = [each for each in read(demo_fhir.BUNDLE) if each["resourceType"] == "Observation"]
+    assert {"Heart rate", "ECG lead I"} <= {each["code"]["text"] for each in observations}
 
 
 @pytest.mark.parametrize("fault", [{"chip": "max30003", "fault": "missing"}, {"chip": "max30003", "fault": "lead_off"}])

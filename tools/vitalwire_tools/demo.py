@@ -25,6 +25,7 @@ from vitalwire.registry import Registry
 from vitalwire.session import Duplicate
 from vitalwire.verdict import Verdict, verify
 
+from . import demo_fhir
 from .bench import sign
 from .virtual.board import VirtualBoard
 from .virtual.compare import Comparison, compare
@@ -127,7 +128,7 @@ def complete(comparisons: list[Comparison], frames: list[VerifiedFrame]) -> bool
 
 
 def run(faults: Iterable[Mapping[str, object]] = ()) -> int:
-    """Run the demo; 1 if a frame is lost or not verified, or a sample is missing, not valid or different."""
+    """Run the demo; 1 if a frame is lost or not verified, a sample is missing or different, or its FHIR not proven."""
     console = Console()
     CAPTURE.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -143,10 +144,11 @@ def run(faults: Iterable[Mapping[str, object]] = ()) -> int:
                 return 1
             verdict = verify(captured(CAPTURE), registry)
             ecg_paper(Reader(CAPTURE, registry).frames(thumbprint), PLOT)
-    comparisons = compare((frame.signals for frame in frames), played, single_boot=True)
-    console.print(report(frames, twice, verdict, comparisons, sign.run(rounds=20)))
-    console.print(f"capture: {CAPTURE}   plot: {PLOT}")
-    return 0 if verdict.ok and complete(comparisons, frames) else 1
+            comparisons = compare((frame.signals for frame in frames), played, single_boot=True)
+            console.print(report(frames, twice, verdict, comparisons, sign.run(rounds=20)))
+            proven = demo_fhir.show(CAPTURE, registry, console, SECONDS)
+    console.print(f"capture: {CAPTURE}   plot: {PLOT}   FHIR: {demo_fhir.BUNDLE}")
+    return 0 if verdict.ok and proven and complete(comparisons, frames) else 1
 
 
 if __name__ == "__main__":
