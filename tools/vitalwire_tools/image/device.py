@@ -8,13 +8,13 @@ from tempfile import TemporaryDirectory
 
 from ..codegen.board import Board, render
 from ..compile import compile_firmware
+from ..prompt import FIRMWARE
 
-FOLDER = "firmware"  # of the device's file system; on the virtual board, of its folder on this computer
 STARTER = f"""\
-# Starts vitalwire out of /{FOLDER}. Ctrl-C twice gives MicroPython's prompt, unless this board's settings forbid it.
+# Starts vitalwire out of /{FIRMWARE}. Ctrl-C twice gives MicroPython's prompt, unless this board's settings forbid it.
 import sys
 
-sys.path.insert(0, "/{FOLDER}")
+sys.path.insert(0, "/{FIRMWARE}")
 import main
 """
 ELSEWHERE = {"esp32": ("hal/virtual", "hal/virtual_flash"), "virtual": ("hal/esp32", "links/")}  # not on that hardware
@@ -41,5 +41,5 @@ def firmware(board: Board, architecture: str, hardware: str, called: str | None 
 
 def device_files(board: Board, architecture: str) -> dict[str, bytes]:
     """Return all files of a chip's file system but its settings."""
-    files = {f"{FOLDER}/{path}": content for path, content in firmware(board, architecture, "esp32").items()}
+    files = {f"{FIRMWARE}/{path}": content for path, content in firmware(board, architecture, "esp32").items()}
     return files | {"main.py": STARTER.encode()}
