@@ -63,7 +63,7 @@ def _listen(hal, driver):
 
 
 def sensors(hal, board):
-    for number, row in enumerate(board.SENSORS):
+    for number, row in enumerate(board.sensors()):
         fault = 0
         lead_off = False
         try:
