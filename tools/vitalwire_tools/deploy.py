@@ -27,6 +27,8 @@ def deploy(
     if not there and not name:
         raise UsageError("this board has no vitalwire yet", advice="say which board it is with --board")
     board = find(name or there)
+    if prompt.virtual and board.name != "virtual":
+        raise UsageError(f"{board.name} is made of copper, the board on {prompt.port} is not")
     wanted = "x64" if prompt.virtual else chips()[board.chip].arch
     if wanted != prompt.architecture:
         raise UsageError(f"{board.name} runs {wanted} code, the board on {prompt.port} {prompt.architecture or 'none'}")
