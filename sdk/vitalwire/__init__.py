@@ -16,6 +16,7 @@ from vitalwire.capture import Writer as CaptureWriter
 from vitalwire.capture import read as read_capture
 from vitalwire.client import AsyncClient, Client, VerifiedFrame, aconnect, connect
 from vitalwire.errors import VitalwireError
+from vitalwire.messages import Trust
 from vitalwire.registry import Registry
 from vitalwire.session import Session
 from vitalwire.signals import Signal
@@ -27,6 +28,7 @@ __all__ = [
     "Registry",
     "Session",
     "Signal",
+    "Trust",
     "VerifiedFrame",
     "VitalwireError",
     "aconnect",
