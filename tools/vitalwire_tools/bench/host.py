@@ -33,7 +33,7 @@ from .plain import Reader
 FRAMES = 2048
 PEER_FRAMES = 16  # the plain reader takes its time
 ROUNDS = 15  # the least disturbed of each counts
-BATCH = 512  # frames verified and decoded together
+BATCH = 1024  # frames verified and decoded together
 PARTS = {
     "p256": "P-256 by OpenSSL",
     "around_p256": "low s, DER and what is signed, put together for it",
