@@ -75,6 +75,47 @@ def test_json_has_every_sample_in_its_unit(device: FakeDevice) -> None:
     assert temperature["time"] == "2026-01-01T00:00:03.000000Z"
 
 
+def test_medtechs_templates_run_on_it(device: FakeDevice) -> None:
+    """Device templates of both kinds find each reading, with device, time and value, an object a sample included."""
+    pytest.importorskip("jsonpath", reason="needs python-jsonpath (vitalwire[fhir])")
+    from vitalwire.templates import content_templates
+    from vitalwire.templates.device import trials
+
+    def measured(template: dict[str, Any], event: Any) -> list[tuple[str, int, str]]:
+        (only,) = content_templates({"templateType": "CollectionContent", "template": [template]})
+        found = [trial.measurement for trial in trials(only, event)]
+        return [(each.device, each.time_us, each.values["v"]) for each in found if each is not None]
+
+    by_event = {
+        "templateType": "IotJsonPathContent",
+        "template": {
+            "typeName": "temperature",
+            "typeMatchExpression": "$..[?(@temperature_skin)]",
+            "values": [{"required": "true", "valueExpression": "$.temperature_skin", "valueName": "v"}],
+        },
+    }
+    by_match = {
+        "templateType": "CalculatedContent",
+        "template": {
+            "typeName": "ecg",
+            "typeMatchExpression": "$..[?(@ecg_lead_i)]",
+            "deviceIdExpression": "$.matchedToken.device",
+            "timestampExpression": "$.matchedToken.time",
+            "values": [{"required": "true", "valueExpression": "$.matchedToken.ecg_lead_i", "valueName": "v"}],
+        },
+    }
+    former = Former(Form.JSON_SAMPLES)
+    told(former, device, device.descriptor())
+    event = told(former, device, device.sampled(0.25))
+    now = UTC_US + device.ticks
+    assert measured(by_event, event) == [("bed-4", now, "32")]
+    samples = measured(by_match, event)
+    assert len(samples) == 64
+    assert {name for name, _, _ in samples} == {"bed-4"}
+    assert samples[-1][1] == now
+    assert samples[0][1] == now - 63 * 1_000_000 // 256
+
+
 def test_what_is_no_measurement_is_null(device: FakeDevice) -> None:
     """Samples under a mark are null in arrays and absent among objects, so that none is taken for a measurement."""
     former, each = Former(Form.JSON, envelope=False), Former(Form.JSON_SAMPLES, envelope=False)

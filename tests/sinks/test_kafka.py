@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,17 @@ def test_brokers_that_fall_lose_nothing(cluster: MockCluster, entries: list[Entr
 
     assert asyncio.run(run()) > 0
     assert_all_in_order(cluster.stored(TOPIC), entries)
+
+
+def test_what_lies_behind_a_lost_request_waits(cluster: MockCluster, entries: list[Entry]) -> None:
+    """Of several requests of one device under way the first is refused: none behind it gets in front of it."""
+    large = [replace(entries[0], position=n, seq=n, raw=b"\xd2" + n.to_bytes(4) + bytes(2500)) for n in range(1, 1001)]
+    for number in (1, 2, 3):
+        cluster.slow(number, 30)
+    cluster.fail(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    delivery = asyncio.run(drive(kafka(cluster.brokers), large, size=1000))
+    assert delivery.errors
+    assert_all_in_order(cluster.stored(TOPIC), large)
 
 
 def test_what_a_broker_never_takes_is_found(cluster: MockCluster, entries: list[Entry]) -> None:
