@@ -7,9 +7,11 @@ from __future__ import annotations
 import base64
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -19,10 +21,10 @@ from tests.walk import BEGAN_US, Walk, walk
 from vitalwire import jws
 from vitalwire.assignments import Assignments
 from vitalwire.capture import Writer
-from vitalwire.charts import chart, judge
+from vitalwire.charts import chart, judge, sources
 from vitalwire.cli import main
 from vitalwire.errors import InputError
-from vitalwire.fhir import Gateway, Judgement, Plan, Wrong, dumps, read, write
+from vitalwire.fhir import Gateway, Judge, Judgement, Plan, Wrong, dumps, read, write
 from vitalwire.fhir import proof as proofs
 from vitalwire.fhir.jsontext import Resource
 from vitalwire.offline import Reader
@@ -400,3 +402,40 @@ def test_windows_that_say_nothing_are_not_missed(tmp_path: Path) -> None:
         resources = list(chart(Reader(tmp_path / "off.vwc", registry), Gateway(KEY), lambda *_: "Patient/p"))
         found = judge(Reader(tmp_path / "off.vwc", registry), resources, KEY.public_key())
     assert (found.ok, found.absent, found.proven) == (True, 0, 2)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the paths to every member and item of a JSON value."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in pairs:
+        yield (*path, key)
+        yield from places(inner, (*path, key))
+
+
+JUNK = (None, True, -1, Decimal("1e9999"), "", "x", [], {}, [None], {"a": [1]}, [[]], "9" * 50)
+
+
+def test_no_junk_breaks_the_judge(tmp_path: Path) -> None:
+    """Whatever stands anywhere in a resource, the judge finds something and never fails: 200 seeded replacements."""
+    random = Random(7)
+    made = walk(tmp_path / "short.vwc", 4)
+    registry = made.registry()
+    resources = json_copy(list(chart(Reader(made.path, registry), Gateway(KEY), lambda *_: "Patient/p")))
+    frames = list(sources(Reader(made.path, registry)))
+    for _ in range(200):
+        spoiled = copy.deepcopy(resources)
+        victim = random.choice(spoiled)
+        path = random.choice([each for each in places(victim) if each[0] not in {"resourceType", "id"}])
+        inner = victim
+        for key in path[:-1]:
+            inner = inner[key]
+        junk = random.choice(JUNK)
+        if inner[path[-1]] == junk:
+            continue
+        inner[path[-1]] = junk
+        judge_ = Judge(spoiled, KEY.public_key())
+        for frame in frames:
+            judge_.add(frame)
+        found = judge_.finish()
+        named = {each.reference for each in found.findings}
+        assert f"{victim['resourceType']}/{victim['id']}" in named, (path, junk, found.findings)

@@ -140,7 +140,7 @@ class Judge:
         self._targets(reference, resource, [each.resource for each in made])
         try:
             proof.check_signature(resource, self._key)
-        except SignatureError as error:
+        except (SignatureError, InputError) as error:
             self._find(reference, Wrong.SIGNATURE, str(error))
 
     def _time(self, reference: str, window: Window, fit: Fit) -> None:
@@ -165,7 +165,8 @@ class Judge:
 
     def _targets(self, reference: str, resource: Resource, made: Sequence[Resource]) -> None:
         named = {}
-        for each in resource.get("target") or ():
+        targets = resource.get("target")
+        for each in targets if isinstance(targets, list) else ():
             if isinstance(each, dict) and isinstance(each.get("reference"), str):
                 named[each["reference"]] = each
         for expected in made:
@@ -179,9 +180,9 @@ class Judge:
             if said is None:
                 self._find(where, Wrong.UNPROVEN, f"{reference} does not name it")
             self._compare(where, expected, actual, ("subject", "status"))
-            if actual.get("status") not in {"final", "amended"}:
+            if actual.get("status") not in ("final", "amended"):
                 self._find(where, Wrong.ALTERED, f"status is {actual.get('status')!r}")
-            if said is not None and len(self.judgement.findings) == before and said != proof.target(actual):
+            if said is not None and len(self.judgement.findings) == before and not _is_signed(said, actual):
                 self._find(where, Wrong.ALTERED, "its subject or status is not what was signed")
             self.judgement.proven += len(self.judgement.findings) == before
         for where in named:
@@ -199,6 +200,13 @@ class Judge:
 
     def _find(self, reference: str, wrong: Wrong, detail: str) -> None:
         self.judgement.findings.append(Finding(reference, wrong, detail))
+
+
+def _is_signed(said: Resource, actual: Resource) -> bool:
+    try:
+        return said == proof.target(actual)
+    except InputError:
+        return False
 
 
 def _says_something(window: Window) -> bool:
@@ -225,8 +233,15 @@ def _same(left: Any, right: Any) -> bool:
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, Decimal | int) and isinstance(right, Decimal | int):
-        return left == right or double(Decimal(left)) == double(Decimal(right))
+        return left == right or _double(left) == _double(right) is not None
     return type(left) is type(right) and bool(left == right)
+
+
+def _double(number: Decimal | int) -> str | None:
+    try:
+        return double(Decimal(number))
+    except InputError:
+        return None
 
 
 def _short(value: Json) -> str:

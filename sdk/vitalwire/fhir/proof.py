@@ -74,17 +74,21 @@ def provenance(window: Window, fit: Fit, made: Sequence[Made], gateway: Gateway)
         "entity": [entity(source.frame.digest) for source in sources],
     }
     text = gateway.sign(payload(resource))
-    resource["signature"] = [
+    data = base64.b64encode(text.encode()).decode()
+    return resource | {"signature": _signature(recorded, gateway.thumbprint, data)}
+
+
+def _signature(when: Json, who: bytes, data: Json) -> list[Resource]:
+    return [
         {
             "type": [{"system": codes.SIGNATURE_TYPE, "code": codes.VERIFICATION_SIGNATURE}],
-            "when": recorded,
-            "who": who,
+            "when": when,
+            "who": {"reference": f"Device/{device_id(who)}"},
             "targetFormat": "application/fhir+json",
             "sigFormat": "application/jose",
-            "data": base64.b64encode(text.encode()).decode(),
+            "data": data,
         }
     ]
-    return resource
 
 
 def entity(frame: bytes) -> Resource:
@@ -111,6 +115,8 @@ def check_signature(resource: Mapping[str, Json], key: EllipticCurvePublicKey) -
     """Raise SignatureError unless the Provenance is as the gateway of `key` signed it."""
     try:
         (signature,) = resource["signature"]
+        if [signature] != _signature(resource["recorded"], thumbprint(key), signature["data"]):
+            raise ValueError
         head, middle, tail = base64.b64decode(signature["data"], validate=True).decode("ascii").split(".")
     except (KeyError, TypeError, ValueError):
         raise SignatureError("there is no signature of the expected form", reason="form") from None
