@@ -6,9 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vitalwire.session import ChainBreak, SecurityEvent
+import pytest
+
+from vitalwire.client import Client
+from vitalwire.crypto import thumbprint
+from vitalwire.registry import Registry
+from vitalwire.session import ChainBreak, ReplayState, SecurityEvent
 from vitalwire.verdict import verify
 from vitalwire_protocol.spec import Cause, Command, Event, EventKey
+from vitalwire_tools.virtual.board import VirtualBoard
+from vitalwire_tools.virtual.machine import Options, create
 
 from .board_log import events, number, unharmed, until
 from .reader import Recorder, captured
@@ -38,3 +45,13 @@ def test_a_boot_says_why_it_began(bench: Callable[..., Any], tmp_path: Path) -> 
     for boot in range(1, 5):
         unharmed([frame for frame in frames if frame.boot == boot], played)
     assert not running.board.refused()
+
+
+def test_a_board_may_lie_in_a_relative_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder named from where one stands runs as well as one named from the root."""
+    monkeypatch.chdir(tmp_path)
+    identity = create(Path("here"))
+    with Registry() as registry, VirtualBoard(Options(Path("here"))) as board:
+        registry.enrol(thumbprint(identity.public_key), "virtual", secret=identity.secret)
+        with Client(board.url, registry=registry, state=ReplayState()) as client:
+            assert any(client.receive(timeout=1.0) for _ in range(30))
