@@ -19,8 +19,6 @@ from vitalwire.session.directory import Directory, Known
 from vitalwire.session.limits import Limits
 from vitalwire.session.outcomes import (
     Duplicate,
-    Held,
-    NeedDescriptor,
     Outcome,
     Quarantined,
     Reason,
@@ -31,7 +29,8 @@ from vitalwire.session.outcomes import (
 from vitalwire.session.proof import Prover
 from vitalwire.session.replay_state import ReplayState, Stored
 from vitalwire.session.track import Entry, Track, entry_of
-from vitalwire.session.waiting import Kept, May, Waiting
+from vitalwire.session.waiting import Kept, May
+from vitalwire.session.wanted import Wanted
 from vitalwire_protocol import spec
 
 
@@ -59,9 +58,8 @@ class Session:
         self._ordering: set[bytes] = set()  # devices with frames that wait for order
         self._directory = Directory(registry, self._limits.descriptors)
         self._prover = Prover(keys or registry, self._directory, sealed_only=sealed_only)
-        self._held: Waiting[bytes] = Waiting(self._limits.held_bytes // 2)  # by descriptor
+        self._wanted = Wanted(self._limits.held_bytes // 2, self._limits.ask_us)
         self._aside = Aside(self._limits.held_bytes // 2)
-        self._asked: dict[bytes, int] = {}
         self._now_us = 0
         for raw in self._state.descriptors():
             self._directory.restore(raw)
@@ -86,26 +84,19 @@ class Session:
         out: list[Outcome] = []
         for device in list(self._ordering):
             out += self._drain(self._tracks[device], now_us)
-        for digest, asked_us in self._asked.items():
-            if now_us - asked_us >= self._limits.ask_us:
-                self._asked[digest] = now_us
-                out.append(NeedDescriptor(digest))
-        return out
+        return out + self._wanted.ask_again(now_us)
 
     def flush(self) -> list[Outcome]:
         """End the input: deliver what waits for order, refuse what waits for a descriptor or for proof."""
         out: list[Outcome] = []
         for device in list(self._ordering):
             out += self._drain(self._tracks[device], self._now_us, force=True)
-        out += [Refused(Reason.UNKNOWN_DESCRIPTOR, "", kept.frame.raw) for kept in self._held.take_all()]
-        out += self._aside.give_up()
-        self._asked.clear()
-        return out
+        return out + self._wanted.give_up() + self._aside.give_up()
 
     def deadline_us(self) -> int | None:
         """Return when `poll` will next have something to do, or None."""
         times = [self._tracks[device].deadline_us() for device in self._ordering]
-        times += [asked_us + self._limits.ask_us for asked_us in self._asked.values()]
+        times.append(self._wanted.deadline_us())
         return min((time for time in times if time is not None), default=None)
 
     # ------------------------------------------------------------ out
@@ -172,8 +163,7 @@ class Session:
         if frame.body is not None:
             refused = self._directory.learn(frame, frame.body)
             if refused is None or refused.reason == Reason.FOREIGN:
-                freed = self._held.take(need)
-                self._asked.pop(need, None)
+                freed = self._wanted.take(need)
             if refused is not None:
                 return [refused, *(each for kept in freed for each in self._judge(*kept))]
         known = self._directory.get(need)
@@ -181,7 +171,7 @@ class Session:
             owner = self._directory.foreign(need)
             if owner is not None:
                 return [Refused(Reason.FOREIGN, "", frame.raw, owner)]
-            return self._hold(frame, need, received_us, may)
+            return self._wanted.hold(frame, need, received_us, may)
         device = self._registry.get(known.descriptor.thumbprint)
         if device is None:
             return [Refused(Reason.FOREIGN, "", frame.raw, known.descriptor.thumbprint)]
@@ -194,17 +184,6 @@ class Session:
             ]
         for kept in freed:
             out += self._judge(*kept)
-        return out
-
-    def _hold(self, frame: Frame, need: bytes, received_us: int, may: May | None) -> list[Outcome]:
-        out: list[Outcome] = [Held(frame)]
-        if need not in self._asked:
-            self._asked[need] = received_us
-            out.append(NeedDescriptor(need))
-        for kept in self._held.add(need, frame, received_us, may):
-            out.append(Refused(Reason.UNKNOWN_DESCRIPTOR, "", kept.frame.raw))
-            if kept.frame.descriptor is not None and kept.frame.descriptor not in self._held:
-                self._asked.pop(kept.frame.descriptor, None)
         return out
 
     def _admit(self, frame: Frame, known: Known, device: Device, received_us: int) -> list[Outcome]:
@@ -329,5 +308,5 @@ class Session:
         if now_us < self._now_us:
             for device in self._ordering:
                 self._tracks[device].rebase(now_us)
-            self._asked = {digest: min(when, now_us) for digest, when in self._asked.items()}
+            self._wanted.rebase(now_us)
         self._now_us = now_us
