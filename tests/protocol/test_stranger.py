@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import re
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from tests.protocol import stranger
 from tests.protocol.made import made_by_firmware
 from tests.protocol.run_vectors import meant, same
 from tests.protocol.test_vectors import lines
+from tests.sdk.test_seals import with_mac
 
 from vitalwire.testing import FakeDevice, flipped, remade
 from vitalwire_protocol import spec
@@ -133,6 +135,25 @@ def test_it_reads_what_the_firmware_makes(micropython: Callable[..., Any], tmp_p
     assert kinds == [1, 3, 2, 2, 2, 4, 3, 2, 2, 2, 4]  # the second boot has the descriptor in its journal
     with pytest.raises(stranger.Refused, match="foreign"):
         stranger.read_capture(capture_of(made.frames), {bytes(32)})
+
+
+def test_it_believes_what_seals_cover() -> None:
+    """Of a sealing device it takes what signed links lead to, in any order, with the same samples; not the rest."""
+    device = FakeDevice(policy=spec.Policy.SEAL, group=4)
+    frames = [device.descriptor(), *(device.sampled(0.1) for _ in range(12))]
+    known = {device.thumbprint}
+    for order in (frames, [frames[0], *frames[:0:-1]]):
+        found = stranger.read_capture(capture_of(order), known)
+        assert (sorted(found["frames"]), found["missing"], found["broken"]) == (list(range(1, 11)), [], [])
+        assert found["unsealed"] == 3
+        assert len(found["samples"]["ecg_lead_i"]) == 9 * 25
+    without = stranger.read_capture(capture_of([*frames[:4], *frames[5:]]), known)
+    assert sorted(without["frames"]) == [1, 2, *range(6, 11)]
+    signing = FakeDevice()
+    named = hashlib.sha256(signing.descriptor()).digest()[:8]
+    forged = with_mac(signing.status(), device, {spec.Key.DESCRIPTOR: named})
+    with pytest.raises(stranger.Refused, match="downgrade"):
+        stranger.read_capture(capture_of([signing.descriptor(), forged]), {signing.thumbprint})
 
 
 def test_it_finds_what_is_missing_and_broken() -> None:

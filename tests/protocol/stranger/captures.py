@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +12,7 @@ import cbor2
 
 from .blocks import read_blocks
 from .cbor import Refused, cose, encoded, item, need
-from .frames import read_frame, streams_of
+from .frames import check_frame, read_frame, streams_of
 
 
 def split_capture(data: bytes) -> tuple[list[Any], int, list[Any]]:
@@ -26,9 +27,8 @@ def split_capture(data: bytes) -> tuple[list[Any], int, list[Any]]:
     while at < len(data):
         end, note = item_at(data, at)
         if not end:
-            again = data.find(b"\xd2\x84\x43\xa1\x01", at + 1)
-            while again > 0 and not item_at(data, again)[0]:
-                again = data.find(b"\xd2\x84\x43\xa1\x01", again + 1)
+            heads = (found.start() for found in re.finditer(rb"[\xd1\xd2]\x84\x43\xa1\x01", data[at + 1 :]))
+            again = next((at + 1 + head for head in heads if item_at(data, at + 1 + head)[0]), -1)
             if again < 0:
                 return frames, len(data) - at, damaged
             damaged.append([at, again - at])
@@ -47,9 +47,11 @@ def item_at(data: bytes, at: int) -> tuple[int, dict[int, Any] | None]:
     try:
         value = cbor2.load(io.BytesIO(data[at : at + 4032]))
         tagged = isinstance(value, cbor2.CBORTag)
-        raw = b"\xd2" + encoded(value.value, 0) if tagged else encoded(value, 0)
+        raw = bytes([0xC0 | value.tag]) + encoded(value.value, 0) if tagged else encoded(value, 0)
         if tagged:
-            cose(raw, 18, 4032)
+            need(value.tag in (17, 18), "not a frame")
+            parts = cose(raw, value.tag, 4032)
+            need(value.tag == 18 or (parts[0] == b"\xa1\x01\x05" and len(parts[3]) == 32), "not a frame")
         if (tagged or type(value) is dict) and data[at : at + len(raw)] == raw:
             return at + len(raw), None if tagged else value
     except (Refused, cbor2.CBORDecodeError, RecursionError, ValueError):
@@ -58,10 +60,18 @@ def item_at(data: bytes, at: int) -> tuple[int, dict[int, Any] | None]:
 
 
 def read_capture(data: bytes, enrolled: set[bytes]) -> dict[str, Any]:
-    """Return what a capture proves: frames by seq, samples by channel, ranges of missing numbers, broken links."""
+    """Return what a capture proves: frames by seq, samples by channel, ranges of missing numbers, broken links; and how
+    many frames have MACs that no seal covers."""
     descriptors: dict[bytes, dict[int, Any]] = {}
     frames: dict[int, tuple[bytes, dict[int, Any]]] = {}
+    maced: dict[bytes, tuple[bytes, dict[int, Any]]] = {}  # by digest
     for _, raw in split_capture(data)[0]:
+        if raw[0] == 0xD1:
+            keys = item(cose(raw, 17, 4032)[2])
+            check_frame(keys)
+            need(descriptors[keys[5]][21] == 2, "downgrade")
+            maced[hashlib.sha256(raw).digest()[:16]] = raw, keys
+            continue
         named = item(cose(raw, 18, 4032)[2])
         own = named.get(1) == 1
         need(own or named.get(5) in descriptors, "unknown descriptor")
@@ -72,13 +82,17 @@ def read_capture(data: bytes, enrolled: set[bytes]) -> dict[str, Any]:
             descriptors[hashlib.sha256(raw).digest()[:8]] = keys
         need(frames.get(keys[3], (raw,))[0] == raw, "the same seq with other bytes")
         frames[keys[3]] = raw, keys
+    for raw, keys in list(frames.values()):
+        while keys[4] in maced:
+            raw, keys = maced.pop(keys[4])
+            frames[keys[3]] = raw, keys
     in_order = [frames[seq] for seq in sorted(frames)]
     samples: dict[str, list[int]] = {}
     for _, keys in in_order:
         if keys[1] == 2:
             collect(samples, keys, descriptors[keys[5]])
     missing, broken = chain(in_order)
-    return {"frames": frames, "samples": samples, "missing": missing, "broken": broken}
+    return {"frames": frames, "samples": samples, "missing": missing, "broken": broken, "unsealed": len(maced)}
 
 
 def collect(samples: dict[str, list[int]], keys: dict[int, Any], descriptor: dict[int, Any]) -> None:
