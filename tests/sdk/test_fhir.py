@@ -353,6 +353,22 @@ def test_an_amended_observation_says_so() -> None:
     assert {each["activity"]["coding"][0]["code"] for each in proofs} == {"UPDATE"}
 
 
+def test_runs_that_become_one_are_taken_back() -> None:
+    """After a late frame has joined two runs of the PHD guide, the second one's Observation is entered in error."""
+    sources = Board().played(9)
+    results = mapped([*sources[:2], *sources[3:], sources[2]], Plan(phd=True), patience=0.0)
+    entries = [each for each in results if isinstance(each, Entry) and each.window.key.form == "phd"]
+    first, again = (each for each in entries if each.window.key.start == 0)
+    assert not first.withdrawn
+    old = {made.resource["id"] for made in first.observations}
+    new = {made.resource["id"] for made in again.observations}
+    gone = {each["id"] for each in again.withdrawn}
+    assert new < old
+    assert old - new == gone
+    assert {each["status"] for each in again.withdrawn} == {"entered-in-error"}
+    assert not [key for each in again.withdrawn for key in each if key.startswith("value")]
+
+
 def test_what_came_too_late_is_named() -> None:
     """A frame for a window that is no longer kept is not made into half an Observation: its window is named."""
     board = Board()

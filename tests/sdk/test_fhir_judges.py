@@ -38,6 +38,9 @@ def resources(tmp_path_factory: pytest.TempPathFactory) -> list[Resource]:
         found += chart(Reader(made.path, made.registry()), gateway, lambda *_: "Patient/p", plan)
     amended = copy.deepcopy(next(each for each in found if each["resourceType"] == "Observation"))
     found.append(amended | {"id": "amended", "status": "amended"})
+    gone = {key: value for key, value in found[3].items() if not key.startswith(("value", "effective"))}
+    assert gone["resourceType"] == "Observation"
+    found.append(gone | {"id": "withdrawn", "status": "entered-in-error"})
     entries = [entry(each) for each in found]
     found.append({"resourceType": "Bundle", "id": "b", "type": "transaction", "entry": entries})
     return [loads(dumps(each)) for each in found]

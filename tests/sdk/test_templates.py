@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -528,3 +530,45 @@ def test_templates_run_on_our_readings(
     assert done.lost == []
     (heart,) = resources
     assert heart["valueQuantity"]["value"] == pytest.approx(Decimal(70), abs=Decimal(2))
+
+
+JUNK: tuple[Any, ...] = (None, True, -1, 1.5, "", "x", "$.[", [], {}, [None], {"a": [1]}, [[]], "9" * 2000)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the paths to every member and item of a JSON value."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in pairs:
+        yield (*path, key)
+        yield from places(inner, (*path, key))
+
+
+def spoil(value: Any, random: Random) -> Any:
+    """Return a copy with junk somewhere."""
+    whole = copy.deepcopy(value)
+    path = random.choice(list(places(whole)))
+    inner = whole
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = random.choice(JUNK)
+    return whole
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_junk_breaks_templates(seed: int) -> None:
+    """Junk anywhere in templates or events gives remarks and losses, never a failure: 400 seeded replacements."""
+    random = Random(seed)
+    device, fhir = read_template(DEVICE), read_template(FHIR)
+    events = [event for _, event in read_events(EVENTS)]
+    content, mapping = content_templates(device), fhir_templates(fhir)
+    for _ in range(50):
+        spoiled = {"d": spoil(device, random), "f": spoil(fhir, random)}
+        lint(spoiled)
+        try:
+            convert(enumerate(events), content_templates(spoiled["d"]), fhir_templates(spoiled["f"]), Create())
+        except InputError:
+            assert any(each.level is Level.ERROR for each in lint(spoiled))
+        odd = enveloped(spoil(random.choice(events), random))
+        made, done = convert([(1, odd)], content, mapping, Create())
+        assert made or done.lost
+        assert list(explain(1, odd, content, mapping))

@@ -22,7 +22,7 @@ from .gather import Gatherer
 from .ids import provenance_id
 from .jsontext import Json, Resource, double, stripped
 from .mapping import gatherer_for
-from .observations import observations
+from .observations import WITHDRAWN, observations
 from .windows import Source, Window
 
 MAX_PLANS = 8  # combinations of form and length in one bundle
@@ -99,6 +99,8 @@ class Judge:
         for reference in self._provenances:
             self._find(reference, Wrong.UNPROVEN, "the capture has no such window")
         for reference in sorted(self._open):
+            if _is_withdrawn(self._resources[reference]):
+                continue
             self._find(reference, Wrong.UNPROVEN, "no Provenance of a window in the capture names it")
         gateway = proof.gateway_device(proof.thumbprint(self._key))
         self._devices[f"Device/{gateway['id']}"] = gateway
@@ -200,6 +202,11 @@ class Judge:
 
     def _find(self, reference: str, wrong: Wrong, detail: str) -> None:
         self.judgement.findings.append(Finding(reference, wrong, detail))
+
+
+def _is_withdrawn(resource: Resource) -> bool:
+    """Return whether a resource says itself that it says nothing."""
+    return resource.get("status") == WITHDRAWN and not any(key.startswith("value") for key in resource)
 
 
 def _is_signed(said: Resource, actual: Resource) -> bool:

@@ -7,8 +7,9 @@ resources.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -18,11 +19,12 @@ from .clockfit import Fit, fit_of
 from .gather import Gatherer, Late
 from .ids import WindowKey
 from .jsontext import Resource
-from .observations import FORMS, PHD, READINGS, WAVE, Made, observations
+from .observations import FORMS, PHD, READINGS, WAVE, Made, observations, withdrawn
 from .proof import Gateway, board, provenance
 from .windows import SECOND, Source, Window
 
 WAVE_SECONDS, READING_SECONDS = 10, 60
+REMEMBERED = 256  # windows of which it is known how many Observations they had
 
 # Who wore a device from one moment to another (microseconds since 1970): a Patient reference, or None.
 Wearer: TypeAlias = Callable[[bytes, int, int], str | None]
@@ -71,11 +73,12 @@ class Entry:
     device: Resource
     observations: tuple[Made, ...]
     provenance: Resource
+    withdrawn: tuple[Resource, ...] = ()  # written for this window before, and true no more
 
     @property
     def resources(self) -> list[Resource]:
         """All of it, in an order in which each reference is to what was written before."""
-        return [self.device, *(each.resource for each in self.observations), self.provenance]
+        return [self.device, *(each.resource for each in self.observations), *self.withdrawn, self.provenance]
 
 
 class Mapper:
@@ -88,6 +91,7 @@ class Mapper:
         self._gateway = gateway
         self._wearer = wearer
         self._gatherers = [Gatherer(form, length, patience) for form, length in (plan or Plan()).forms]
+        self._runs: dict[WindowKey, Counter[str]] = {}  # how many Observations each channel has had in a window
 
     def add(self, source: Source, now: float = 0.0) -> Iterator[Entry | Held | Late]:
         """Take a frame; yield what is complete now."""
@@ -112,8 +116,21 @@ class Mapper:
             made = make(window, self._gateway, self._wearer)
         except InputError:
             made = Held(window.key, Hold.CLAIMS)
+        if isinstance(made, Entry) and window.key.form == PHD:
+            made = self._without_lost_runs(made)
         if made is not None:
             yield made
+
+    def _without_lost_runs(self, entry: Entry) -> Entry:
+        """Return an entry that takes back Observations whose runs a late frame has joined to others."""
+        key = entry.window.key
+        before, now = self._runs.pop(key, Counter[str]()), Counter(each.name for each in entry.observations)
+        self._runs[key] = now
+        if len(self._runs) > REMEMBERED:
+            del self._runs[next(iter(self._runs))]
+        subject = entry.observations[0].resource["subject"]["reference"]
+        lost = [(name, run) for name, count in before.items() for run in range(now[name], count)]
+        return replace(entry, withdrawn=tuple(withdrawn(entry.window, name, run, subject) for name, run in lost))
 
 
 def make(window: Window, gateway: Gateway, wearer: Wearer) -> Entry | Held | None:

@@ -21,14 +21,16 @@ from .sampled import VALID, sampled_data
 from .windows import Track, Window, streams, track
 
 WAVE, PHD, READINGS = "wave", "phd", "readings"
+WITHDRAWN = "entered-in-error"
 SLOWEST_WAVE = 4  # Hz; slower channels are readings only
 SHORTEST_RUN = 2  # samples: what is shorter is no waveform
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """One Observation, and the places of the window's sources that it came from."""
+    """One Observation of a channel or reading, and the places of the window's sources that it came from."""
 
+    name: str
     resource: Resource
     frames: frozenset[int]
 
@@ -86,7 +88,7 @@ def _wave(
     made["valueSampledData"] = sampled_data(
         channel, found.counts[low:high], found.marks[low:high], found.period_ms, plain=window.key.form == PHD
     )
-    return Made(made, frozenset(found.frames))
+    return Made(channel.name, made, frozenset(found.frames))
 
 
 # ---------------------------------------------------------------- readings
@@ -105,7 +107,7 @@ def _readings(window: Window, fit: Fit, subject: str) -> Iterator[Made]:
         # The end of what it was made of: HL7's profiles of vital signs hold a dateTime to a rule that a Period fails.
         made["effectiveDateTime"] = instant(fit.at(max(each.last for each in used)))
         made |= _value(reading)
-        yield Made(made, frozenset().union(*(each.frames for each in used)))
+        yield Made(reading.name, made, frozenset().union(*(each.frames for each in used)))
 
 
 def _alike(tracks: dict[str, Track]) -> dict[str, Track]:
@@ -155,7 +157,13 @@ def _value(reading: Reading) -> Resource:
     return made
 
 
-# ---------------------------------------------------------------- what both share
+# ---------------------------------------------------------------- what all share
+
+
+def withdrawn(window: Window, name: str, run: int, subject: str) -> Resource:
+    """Return the Observation that takes back one whose run of samples has become part of another."""
+    made = _observation(window, name, subject, (codes.PHD_CATEGORY, "phd-observation"), run)
+    return made | {"status": WITHDRAWN, "code": _code(name)}
 
 
 def _observation(window: Window, name: str, subject: str, category: tuple[str, str], run: int) -> Resource:
