@@ -21,7 +21,8 @@
 #                   ioctl(4, 0) blocks, ioctl(5, 0) bytes of a block
 #   stream          the link: open() takes the terminal and turns its interrupt key off, close() gives both back,
 #                   readinto(buffer) and write(buffer, n) return the bytes moved, 0 when none can be; neither waits
-#   random(n)       n random bytes fit for keys
+#   random(n)       n random bytes
+#   entropy(on)     turn the radio, whose noise random() needs, on or off; whether random() is fit for keys now
 #   unique_id()     bytes that name this chip
 #   reset(cause)    start over for this reason; reset_cause(): why the last start was, one of wire.CAUSE_*
 #   feed()          feed the watchdog, which starts at the first call

@@ -189,6 +189,12 @@ def random(n):
     return os.urandom(n)
 
 
+def entropy(on):
+    from links.radio import switch
+
+    return switch(on)
+
+
 def unique_id():
     return machine.unique_id()
 

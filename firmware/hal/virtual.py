@@ -301,6 +301,10 @@ def random(n):
     return os.urandom(n)
 
 
+def entropy(on):
+    return not _setting("DETERMINISTIC")
+
+
 def unique_id():
     return bytes.fromhex(_setting("ID", "000000000000"))
 

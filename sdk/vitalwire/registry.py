@@ -23,6 +23,10 @@ _SCHEMA = """
     CREATE TABLE secrets (thumbprint BLOB PRIMARY KEY REFERENCES devices, secret BLOB NOT NULL) WITHOUT ROWID;
 """
 _VERSION = 1
+_PAPERS = """CREATE TABLE IF NOT EXISTS papers (
+    thumbprint BLOB PRIMARY KEY REFERENCES devices,
+    certificate BLOB NOT NULL, board TEXT NOT NULL, firmware TEXT NOT NULL
+) WITHOUT ROWID"""  # younger than the files of version 1, which gain it when they are opened
 _FRESH_SECONDS = 0.2  # for so long a change made by another process may go unseen
 _LEAST_PREFIX = 4  # hexadecimal digits
 
@@ -37,6 +41,16 @@ class Device:
     revoked_us: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Papers:
+    """What a device got when it was provisioned: its X.509 certificate (DER), its board, the firmware it had then."""
+
+    thumbprint: bytes
+    certificate: bytes
+    board: str
+    firmware: str
+
+
 class Registry(database.Keeper):
     """The devices of one reader in the file at `path`, or in memory only.
 
@@ -45,6 +59,7 @@ class Registry(database.Keeper):
 
     def __init__(self, path: Path | str | None = None) -> None:
         self._database = database.connect(path, _SCHEMA, b"VWrg", _VERSION)
+        self._database.execute(_PAPERS)
         self._devices: dict[bytes, Device] = {}
         self._version = -1
         self._checked = float("-inf")
@@ -82,6 +97,11 @@ class Registry(database.Keeper):
         """Return the 32 bytes provisioned on the device, or None if this registry does not hold them."""
         row = self._database.execute("SELECT secret FROM secrets WHERE thumbprint = ?", (thumbprint,)).fetchone()
         return row[0] if row else None
+
+    def papers(self, thumbprint: bytes) -> Papers | None:
+        """Return the device's papers, or None if this registry holds none."""
+        row = self._database.execute("SELECT * FROM papers WHERE thumbprint = ?", (thumbprint,)).fetchone()
+        return Papers(*row) if row else None
 
     def _refresh(self) -> None:
         (version,) = self._database.execute("PRAGMA data_version").fetchone()
@@ -121,6 +141,16 @@ class Registry(database.Keeper):
             if secret is not None:
                 self._database.execute("INSERT OR REPLACE INTO secrets VALUES (?, ?)", (thumbprint, secret))
         return self._changed(thumbprint)
+
+    def certify(self, thumbprint: bytes, certificate: bytes, board: str, firmware: str) -> Papers:
+        """Keep the papers of an enrolled device, in place of older ones; raises `UsageError` for one never enrolled."""
+        if self.get(thumbprint) is None:
+            raise UsageError("this device was never enrolled")
+        papers = Papers(thumbprint, certificate, board, firmware)
+        self._database.execute(
+            "INSERT OR REPLACE INTO papers VALUES (?, ?, ?, ?)", (thumbprint, certificate, board, firmware)
+        )
+        return papers
 
     def revoke(self, thumbprint: bytes, *, now_us: int | None = None) -> Device:
         """Withdraw trust for good and forget the secret; revoking again changes nothing.

@@ -24,7 +24,7 @@ from vitalwire.errors import TransportError, UsageError
 from vitalwire.registry import Registry
 from vitalwire_protocol.spec import Policy
 
-from .commands import catalog, image, serve
+from .commands import catalog, fleet, image, serve
 from .commands import release as releasing
 from .commands.needing import needing
 
@@ -38,6 +38,9 @@ board.command("flash")(image.flash)
 board.command("release")(releasing.release)
 board.command("deploy")(serve.deploy)
 board.command("doctor")(serve.doctor)
+board.command("ca")(fleet.ca)
+board.command("provision")(fleet.provision)
+board.command("fleet")(fleet.fleet)
 bench = typer.Typer(help="Measure, each figure as a ratio within one run; --json for programs.", no_args_is_help=True)
 
 POLICIES = "|".join(each.name.lower() for each in Policy)

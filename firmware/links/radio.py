@@ -1,0 +1,8 @@
+# The radio as a source of noise: without it an ESP32's random numbers are only pseudo-random (its data sheet, "RNG").
+import network
+
+
+def switch(on):
+    wlan = network.WLAN(network.STA_IF)
+    wlan.active(on)
+    return wlan.active()

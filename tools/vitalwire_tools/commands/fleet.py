@@ -1,0 +1,86 @@
+"""`vitalwire board ca`, `provision` and `fleet`: names, keys and certificates for boards. Thin wrappers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vitalwire import paths
+from vitalwire.cli import output
+from vitalwire.errors import UsageError
+from vitalwire.registry import Registry
+
+from .needing import needing
+
+Authority = Annotated[Path, typer.Option("--ca", metavar="DIR", help="The maker's authority, of `board ca`.")]
+File = Annotated[Path | None, typer.Option("--registry", metavar="FILE", help="Instead of your own registry.")]
+Labels = Annotated[Path | None, typer.Option(metavar="DIR", help="Draw a QR label of each device there, as SVG.")]
+
+
+def ca(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where its key and certificate are to be.")],
+    name: Annotated[str, typer.Option(help="The authority's name in certificates.")] = "vitalwire maker",
+) -> None:
+    """Make a maker's certificate authority. Keep its ca.key where nobody else can read it."""
+    with needing("board"):
+        from ..authority import create
+    try:
+        create(folder, name)
+    except FileExistsError:
+        raise UsageError(f"there is an authority in {folder} already") from None
+    output.say(f"wrote {folder / 'ca.key'} and {folder / 'ca.crt'}")
+
+
+def provision(
+    port: Annotated[str, typer.Argument(metavar="PORT", help="/dev/ttyUSB0, COM3; `vitalwire ports` lists them.")],
+    device: Annotated[str, typer.Option(metavar="NAME", help="The device's id, the CN of its certificate.")],
+    authority: Authority,
+    registry: File = None,
+    labels: Labels = None,
+) -> None:
+    """Let a board make its key, certify it by the maker's authority, and enrol it. The key never leaves the board."""
+    with needing("board"):
+        from ..authority import load
+        from ..fleet import label
+        from ..fleet import provision as give
+        from ..prompt import Prompt
+    maker = load(authority)
+    with Registry(registry or paths.registry_file()) as trusted, Prompt(port) as prompt:
+        papers = give(prompt, device, maker, trusted)
+    if labels:
+        label(papers, device, labels)
+    output.say(f"{device} is enrolled: {papers.thumbprint.hex()}, {papers.board}")
+
+
+def fleet(
+    file: Annotated[Path, typer.Argument(metavar="CSV", help="Columns device and, if the ports differ, port.")],
+    authority: Authority,
+    port: Annotated[
+        str, typer.Option(metavar="PORT", help="Where the CSV names none: one board after the other.")
+    ] = "",
+    registry: File = None,
+    labels: Labels = None,
+    ask: Annotated[bool, typer.Option(help="Wait for Enter before each board.")] = False,
+) -> None:
+    """Provision a list of devices; run again, it goes on with those that are not done. Exit code 1 if any failed."""
+    with needing("board"):
+        from ..authority import load
+        from ..fleet import Row, label, read, run
+    maker, rows = load(authority), read(file, port)
+
+    def ready(row: Row) -> None:
+        if ask:
+            typer.prompt(f"plug in {row.device}, then Enter", default="", show_default=False, err=True)
+
+    failed = 0
+    with Registry(registry or paths.registry_file()) as trusted:
+        for row, papers, words in run(rows, maker, trusted, ready):
+            output.say(f"{row.device}: {words}")
+            failed += papers is None
+            if papers and labels:
+                label(papers, row.device, labels)
+    if failed:
+        output.say(f"{failed} of {len(rows)} failed: run this again for them")
+        raise typer.Exit(1)

@@ -1,0 +1,99 @@
+"""Gives devices their names, keys and certificates, one or a list of them; what is done stands in the registry."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import segno
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from vitalwire import crypto
+from vitalwire.errors import UsageError, VitalwireError
+from vitalwire.registry import Papers, Registry
+from vitalwire_protocol import spec
+
+from .authority import Authority
+from .prompt import Prompt
+from .provision import check_settings
+
+_BORN = """
+from hal import {hal} as hal
+import birth, json, board
+secret = birth.make(hal)
+birth.call(hal, {device!r})
+print(json.dumps([secret.hex() if secret else None, birth.request(hal).hex(), board.NAME, board.VERSION]))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a fleet's CSV."""
+
+    device: str
+    port: str
+
+
+def provision(prompt: Prompt, device: str, authority: Authority, registry: Registry) -> Papers:
+    """Let the board at the prompt make its key, certify it, and enrol it; again, it keeps its key and gets new papers.
+
+    The private key stays on the board. Raises CommandError when the board cannot, TrustError for a wrong request.
+    """
+    check_settings({"device": device})
+    code = _BORN.format(hal="virtual" if prompt.virtual else "esp32", device=device)
+    secret, request, board, firmware = json.loads(prompt.run(code).strip().splitlines()[-1])
+    certificate = authority.sign(bytes.fromhex(request), device)
+    public = certificate.public_key()
+    assert isinstance(public, ec.EllipticCurvePublicKey)
+    thumbprint = crypto.thumbprint(public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint))
+    registry.enrol(thumbprint, device, secret=bytes.fromhex(secret) if secret else None)
+    return registry.certify(thumbprint, certificate.public_bytes(Encoding.DER), board, firmware)
+
+
+def read(file: Path, port: str = "") -> list[Row]:
+    """Return the rows of a CSV with the columns `device` and, if the ports differ, `port`; raises UsageError."""
+    with file.open(newline="") as text:
+        table = list(csv.DictReader(text))
+    if not table or "device" not in table[0]:
+        raise UsageError(f"{file} needs a header with the column device, and rows below it")
+    rows = [Row((line.get("device") or "").strip(), (line.get("port") or port).strip()) for line in table]
+    for number, row in enumerate(rows, 2):
+        if not row.port or not 0 < len(row.device.encode()) <= spec.Limit.MAX_TEXT:
+            raise UsageError(f"{file}, line {number}: a device needs a name and a port", advice="or give --port")
+    if len({row.device for row in rows}) < len(rows):
+        raise UsageError(f"{file} names a device twice")
+    return rows
+
+
+def label(papers: Papers, device: str, folder: Path) -> Path:
+    """Draw a device's label, a QR code of its name and thumbprint, as SVG named by the thumbprint."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{papers.thumbprint.hex()[:16]}.svg"
+    code = segno.make(f"vitalwire:{device}:{papers.thumbprint.hex()}", error="m", micro=False)
+    code.save(str(path), scale=4, title=device, desc=papers.thumbprint.hex())
+    return path
+
+
+def run(
+    rows: list[Row], authority: Authority, registry: Registry, ready: Callable[[Row], object] = lambda row: None
+) -> Iterator[tuple[Row, Papers | None, str]]:
+    """Provision each device that has no papers yet; yield (row, papers or None, what happened), and go on after faults.
+
+    `ready` is called before a board is touched, so that a person can plug it in.
+    """
+    done = {device.name: registry.papers(device.thumbprint) for device in registry if device.revoked_us is None}
+    for row in rows:
+        papers = done.get(row.device)
+        if papers:
+            yield row, papers, "was done before"
+            continue
+        ready(row)
+        try:
+            with Prompt(row.port) as prompt:
+                yield row, provision(prompt, row.device, authority, registry), "done"
+        except VitalwireError as error:
+            yield row, None, str(error)
