@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from tests.gateway.certificates import Certificates
 from tests.sinks.entries import drive, entries_of, entry_of, more_of, through_sdk, unknown
-from tests.sinks.hub import KEY, MOSQUITTO, door, mosquitto, tls_lines, watching
+from tests.sinks.hub import KEY, MOSQUITTO, RENAMED, door, mosquitto, tls_lines, watching
 from tests.sinks.servers import Server, free_port
 
 from vitalwire.errors import InputError, SinkError
@@ -410,7 +410,7 @@ async def provisioning(client: aiomqtt.Client, hubs: Mapping[str, str]) -> None:
             answer = f"$dps/registrations/res/202/?$rid={request}&retry-after=0"
         else:
             name = topic.partition("operationId=op-")[2]
-            state = {"assignedHub": hubs.get(name), "deviceId": f"{name}-x"}
+            state = {"assignedHub": hubs.get(name), "deviceId": f"{name}{RENAMED}"}
             said = {"status": "assigned" if name in hubs else "failed", "registrationState": state}
             answer = f"$dps/registrations/res/200/?$rid={request}"
         await client.publish(answer, json.dumps(said), qos=1)
@@ -429,7 +429,6 @@ def test_provisioning_says_which_hub(broker: Server, made: Certificates, devices
             await service.subscribe("$dps/registrations/GET/#", qos=1)
             answering = asyncio.create_task(provisioning(service, {"bed-0": "localhost", "bed-1": "localhost"}))
             scope = {"id_scope": "0ne00AB", "host": "127.0.0.1", "port": standing.port}
-            standing.judge = lambda username, password, client: 60.0  # type: ignore[method-assign,assignment]
             sink = hub(made, standing.port, host=None, provisioning=scope)
             entries = entries_of(devices[:2], 3)
             await sink.open()

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
+import os
 import random
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import nats.errors
+import nkeys
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -263,6 +268,59 @@ def test_tls_is_mutual_and_expired_certificates_are_refused(tmp_path: Path) -> N
         assert asyncio.run(drive(sink(made.ca, "gateway"), entries_of([FakeDevice()], 2))).errors == []
         asyncio.run(refused(sink(made.ca, "late", expired=True)))
         asyncio.run(refused(sink(Certificates(tmp_path / "other").ca, "gateway")))
+
+
+class Nkey:
+    """A key of NATS' own kind, and the tokens it issues."""
+
+    def __init__(self, prefix: int) -> None:
+        self.seed = nkeys.encode_seed(os.urandom(32), prefix)
+        self._pair = nkeys.from_seed(bytearray(self.seed))
+        self.public = self._pair.public_key.decode()
+
+    def issue(self, subject: str, kind: str, **claims: object) -> str:
+        """Return a token for a public key."""
+        nats_claims = {**claims, "type": kind, "version": 2}
+        body = {"jti": "x", "iat": int(time.time()), "iss": self.public, "sub": subject, "nats": nats_claims}
+        parts = ({"typ": "JWT", "alg": "ed25519-nkey"}, body)
+        text = b".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in parts)
+        return b".".join((text, base64.urlsafe_b64encode(self._pair.sign(text)).rstrip(b"="))).decode()
+
+
+def test_a_credentials_file_lets_us_in(tmp_path: Path) -> None:
+    """With operator, account and user in tokens, as hosted NATS has it, the file is enough; a stranger's is not."""
+    account = nkeys.PREFIX_BYTE_ACCOUNT
+    operator, user = Nkey(nkeys.PREFIX_BYTE_OPERATOR), Nkey(nkeys.PREFIX_BYTE_USER)
+    system, ours, stranger = Nkey(account), Nkey(account), Nkey(account)
+    unlimited = ("subs", "data", "payload", "imports", "exports", "conn", "leaf", "mem_storage", "disk_storage")
+    limits = {**dict.fromkeys((*unlimited, "streams", "consumer"), -1), "wildcards": True}
+    none = limits | {"mem_storage": 0, "disk_storage": 0, "streams": 0, "consumer": 0}
+    tokens = {
+        system.public: operator.issue(system.public, "account", limits=none),
+        ours.public: operator.issue(ours.public, "account", limits=limits),
+    }
+    server = node(tmp_path)
+    config = tmp_path / "solo.conf"
+    preload = "".join(f"  {public}: {jwt}\n" for public, jwt in tokens.items())
+    config.write_text(
+        f"{config.read_text()}operator: {operator.issue(operator.public, 'operator')}\n"
+        f"system_account: {system.public}\nresolver: MEMORY\nresolver_preload {{\n{preload}}}\n"
+    )
+    file = tmp_path / "gateway.creds"
+
+    def credentials(issuer: Nkey) -> None:
+        jwt = issuer.issue(user.public, "user", pub={}, sub={}, subs=-1, data=-1, payload=-1)
+        file.write_text(
+            f"-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n"
+            f"-----BEGIN USER NKEY SEED-----\n{user.seed.decode()}\n------END USER NKEY SEED------\n"
+        )
+
+    with server:
+        credentials(stranger)
+        refused = asyncio.run(drive(nats_of(server, credentials=str(file)), entries_of([FakeDevice()], 1), patience=0))
+        assert "uthorization" in str(refused.errors[0])
+        credentials(ours)
+        assert asyncio.run(drive(nats_of(server, credentials=str(file)), entries_of([FakeDevice()], 2))).errors == []
 
 
 def test_a_server_without_tls_hears_no_password(tmp_path: Path) -> None:
