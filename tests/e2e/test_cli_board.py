@@ -137,3 +137,21 @@ def test_bench_latency_and_host_agree_with_their_tables(monkeypatch: pytest.Monk
     quick = latency.run(frames=40)
     assert 0 < quick["median_ms"] <= quick["p99_ms"] <= quick["worst_ms"]
     assert latency.render(quick).row_count == 3
+
+
+def test_a_board_changes_its_policy(capsys: pytest.CaptureFixture[str]) -> None:
+    """One board goes from seals to privacy and on: one chain, whose verdict is that of all frames together; what it is
+    afterwards is in its descriptors."""
+    last = 0
+    for policy, conclusions in (("seal", {0, 8}), ("private", {0}), ("sign", {0})):
+        with running("--speed", "10", "--folder", "board", "--enrol", "--policy", policy) as ready:
+            done = said(capsys, "record", ready["url"], "a.vwc", "--frames", 8, "--seconds", 60)
+        assert done["missing"] == 0
+        code = main(["verify", "a.vwc", "--json"])
+        verdict = json.loads(capsys.readouterr().out)
+        assert code in conclusions, verdict
+        assert verdict["devices"][0]["breaks"] == 0
+        assert verdict["devices"][0]["head"] + verdict["devices"][0]["authentic"] > last
+        last = verdict["devices"][0]["head"]
+    exported = said(capsys, "export", "a.vwc", "a", "--format", "csv")
+    assert len({entry["boot"] for entry in exported["stretches"]}) == 3

@@ -22,7 +22,15 @@ from vitalwire.session import ChainBreak, Gap, GapClosed, GapForgotten, Quaranti
 from ..events import Buried, Concluded, GatewayEvent, RoomLost, SinkChanged, SourceChanged, SpoolChanged
 from .settings import AuditSettings
 
-_FORGERIES = {Reason.FORGED, Reason.FOREIGN, Reason.REVOKED, Reason.CONFLICT, Reason.FUTURE, Reason.OLD}
+_FORGERIES = {
+    Reason.FORGED,
+    Reason.DOWNGRADE,
+    Reason.FOREIGN,
+    Reason.REVOKED,
+    Reason.CONFLICT,
+    Reason.FUTURE,
+    Reason.OLD,
+}
 BURST = 10  # records of one kind and origin within
 WINDOW = 60.0  # seconds; the rest is counted and told with the next one: a flood must not fill the disk
 
