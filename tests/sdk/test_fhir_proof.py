@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import copy
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -439,3 +440,19 @@ def test_no_junk_breaks_the_judge(tmp_path: Path) -> None:
         found = judge_.finish()
         named = {each.reference for each in found.findings}
         assert f"{victim['resourceType']}/{victim['id']}" in named, (path, junk, found.findings)
+
+
+@pytest.mark.parametrize("module", ["scipy.signal", "sleepecg.heartbeats"])
+def test_what_is_not_installed(
+    charted: Charted,
+    files: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    module: str,
+) -> None:
+    """Without a library that readings need, export says which extra to install, and leaves no half file."""
+    monkeypatch.setitem(sys.modules, module, None)
+    capture = str(charted.made.path)
+    assert main(["fhir", "export", capture, "--patient", "p", "--out", "b.json", *files]) == 2
+    assert "vitalwire[readings]" in capsys.readouterr().err
+    assert not Path("b.json").exists()
