@@ -101,16 +101,13 @@ class App:
         due = now + _LOOK
         for stream in self.streams:
             at = stream.due
-            if at <= now or early or stream.seen():
+            irq = stream.sensor.irq
+            if at <= now or early or (irq and irq.seen()):
                 at = stream.service(now, early)
             if at < due:
                 due = at
         for stream in self.scalars:
-            at = stream.due
-            if at <= now:
-                at = stream.service(now, False)
-            if at < due:
-                due = at
+            due = min(due, stream.service(now, False))
         self.due = due
 
     def _work(self, now):

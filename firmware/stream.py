@@ -26,10 +26,6 @@ _BURST = const(32)  # samples a driver wants room for
 _LONG = const(30_000)  # steps of the encoder that take 10 ms
 
 
-def _silent():
-    return False  # a sensor without an interrupt line
-
-
 class Stream:
     # One frame takes `most` samples, those of frame_ms and what drift adds; the ring holds them and what comes while
     # the frame waits to be made. report(event, details, ticks) takes what happens. `up` says whether the sensor
@@ -47,7 +43,6 @@ class Stream:
         self.channel = 0
         self.channels = len(sensor.CHANNELS)
         self.sensor = sensor
-        self.seen = sensor.irq.seen if sensor.irq else _silent
         self.most = frame_ms * numerator // denominator * 17 // 16 + 1
         self.ring = Ring(self.channels, (frame_ms + _DELAY) * numerator // denominator + _BURST)
         self.report = report
@@ -64,7 +59,7 @@ class Stream:
         self.due = 0
 
     def service(self, now, early):
-        # Read or (re)start the sensor if it is due; returns when it will be, if no interrupt comes before, see seen().
+        # Read or (re)start the sensor if it is due; returns when it will be, if no interrupt comes before.
         # `early` reads before it is, because something long comes next.
         sensor = self.sensor
         try:
