@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 
 from vitalwire import crypto, jws, paths
+from vitalwire.audit import audited
 from vitalwire.cli import output
 from vitalwire.cli.stopping import stoppable
 from vitalwire.errors import TransportError, UsageError
@@ -103,7 +104,9 @@ def virtual(
             (home / FLASH).write_bytes(flash[:offset] + files + flash[offset + size :])
         if enrol:
             secret = read_secret(files)
-            trusted.enrol(thumbprint, _free_name(trusted, thumbprint), secret=secret)
+            name = _free_name(trusted, thumbprint)
+            with audited(paths.audit_file(), "device-enrol", name, thumbprint):
+                trusted.enrol(thumbprint, name, secret=secret)
         known = trusted.get(thumbprint)
     options = Options(home, speed=speed, cpu=cpu, seed=seed, listen=_address(listen), faults=_faults(faults))
     try:

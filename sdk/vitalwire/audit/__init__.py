@@ -6,6 +6,18 @@ the last head that somebody else keeps were not cut off; so heads are exported.
 
 from .chain import MAX_TEXT, Checked, Detail, Record, check, parse
 from .head import Head, sign_head, verify_head
-from .log import AuditLog
+from .log import AuditLog, audited
 
-__all__ = ["MAX_TEXT", "AuditLog", "Checked", "Detail", "Head", "Record", "check", "parse", "sign_head", "verify_head"]
+__all__ = [
+    "MAX_TEXT",
+    "AuditLog",
+    "Checked",
+    "Detail",
+    "Head",
+    "Record",
+    "audited",
+    "check",
+    "parse",
+    "sign_head",
+    "verify_head",
+]

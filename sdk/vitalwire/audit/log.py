@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-from vitalwire.errors import InputError, TransportError
+from vitalwire.errors import InputError, TransportError, VitalwireError
 
 from . import chain
 from .chain import Detail, Record
@@ -82,6 +82,18 @@ class AuditLog:
             yield file
         finally:
             os.close(file)  # and with it the lock
+
+
+@contextmanager
+def audited(path: Path, what: str, device: str, thumbprint: bytes) -> Iterator[None]:
+    """Write down in the log at `path` what is about to be changed of a device; and that it was not, if so."""
+    log = AuditLog(path)
+    log.write(what, device=device[: chain.MAX_TEXT], thumbprint=thumbprint.hex())
+    try:
+        yield
+    except VitalwireError:
+        log.write(f"{what}-failed", thumbprint=thumbprint.hex())
+        raise
 
 
 def _tail(file: int, path: Path) -> tuple[bytes, int]:

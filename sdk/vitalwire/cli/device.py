@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,8 +10,8 @@ from typing import Annotated
 import typer
 
 from vitalwire import paths
-from vitalwire.audit import MAX_TEXT, AuditLog
-from vitalwire.errors import UsageError, VitalwireError
+from vitalwire.audit import audited
+from vitalwire.errors import UsageError
 from vitalwire.messages import Descriptor
 from vitalwire.registry import Device, Registry
 from vitalwire_protocol import spec
@@ -68,7 +66,7 @@ def enrol(
     assert thumbprint is not None
     with _registry(registry) as trusted:
         called = name or (said.device if said else thumbprint.hex()[:8])
-        with _audited("device-enrol", called, thumbprint):
+        with audited(paths.audit_file(), "device-enrol", called, thumbprint):
             device = trusted.enrol(thumbprint, called, secret=secret)
         known = trusted.secret(thumbprint) is not None
     output.say(
@@ -117,21 +115,9 @@ def revoke(
         device = trusted.find(which)
         if not yes:
             _ask(f"Revoke {device.name}, {device.thumbprint.hex()}, for good?")
-        with _audited("device-revoke", device.name, device.thumbprint):
+        with audited(paths.audit_file(), "device-revoke", device.name, device.thumbprint):
             trusted.revoke(device.thumbprint)
     output.say(f"{device.name} is revoked")
-
-
-@contextmanager
-def _audited(what: str, name: str, thumbprint: bytes) -> Iterator[None]:
-    """Write down what is about to be changed, before it is; and that it was not, if so."""
-    log = AuditLog(paths.audit_file())
-    log.write(what, device=name[:MAX_TEXT], thumbprint=thumbprint.hex())
-    try:
-        yield
-    except VitalwireError:
-        log.write(f"{what}-failed", thumbprint=thumbprint.hex())
-        raise
 
 
 def _registry(file: Path | None) -> Registry:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from vitalwire import crypto, paths
+from vitalwire.audit import audited
 from vitalwire.cli import output
 from vitalwire.errors import UsageError
 from vitalwire.registry import Registry
@@ -47,7 +48,9 @@ def image(
     made = build(taken, chosen, settings, identity)
     if identity:
         with Registry(registry or paths.registry_file()) as trusted:
-            trusted.enrol(crypto.thumbprint(identity.public_key), identity.device, secret=identity.secret)
+            thumbprint = crypto.thumbprint(identity.public_key)
+            with audited(paths.audit_file(), "device-enrol", identity.device, thumbprint):
+                trusted.enrol(thumbprint, identity.device, secret=identity.secret)
     target.touch(mode=0o600)
     target.write_bytes(made.data)
     if as_json:
