@@ -14,9 +14,9 @@ README = Path(__file__).parents[2] / "sdk/vitalwire/sinks/README.md"
 ROOT = README.parents[3]
 
 
-def blocks(language: str) -> list[str]:
-    """Return the README's blocks in a language."""
-    return re.findall(rf"```{language}\n(.*?)```", README.read_text(), re.DOTALL)
+def blocks(language: str, readme: Path = README) -> list[str]:
+    """Return a README's blocks in a language."""
+    return re.findall(rf"```{language}\n(.*?)```", readme.read_text(), re.DOTALL)
 
 
 def test_every_configuration_is_one(tmp_path: Path) -> None:
@@ -27,6 +27,17 @@ def test_every_configuration_is_one(tmp_path: Path) -> None:
         file.write_text(f'[spool]\npath = "spool"\n{block}')
         shown |= {settings.kind for settings in load(file).sinks.values()}
     assert shown >= set(KINDS) - {"fhir"}  # which has a README of its own
+
+
+def test_one_thing_changes(tmp_path: Path) -> None:
+    """The README's first configuration is one, and so is it with each of the sinks shown after it in its place."""
+    file = tmp_path / "gateway.toml"
+    whole, *others = [block for block in blocks("toml", ROOT / "README.md") if "[sink.cloud]" in block]
+    kinds = []
+    for sink in (whole[whole.index("[sink.cloud]") :], *others):
+        file.write_text(whole[: whole.index("[sink.cloud]")] + sink)
+        kinds.append(load(file).sinks["cloud"].kind)
+    assert kinds == ["mqtt", "iothub", "kafka"]
 
 
 def test_the_table_has_every_kind_and_its_extra() -> None:
