@@ -127,7 +127,8 @@ class App:
                     gc.collect()
                     self.heap_low = min(self.heap_low, gc.mem_free())
                     hal.spend("gc", 1)
-                self._slice(next(job))
+                else:
+                    self._slice(next(job))
                 hal.spend("bytecode", _SLICE)
                 if hal.ticks() >= until or hal.edge():
                     return True

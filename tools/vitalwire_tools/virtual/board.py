@@ -64,6 +64,12 @@ class VirtualBoard:
         assert isinstance(refused, list)
         return refused
 
+    def deepest(self) -> dict[str, int]:
+        """Return by part the most samples that a chip's FIFO ever held."""
+        deepest = self._order("look")["deepest"]
+        assert isinstance(deepest, dict)
+        return deepest
+
     def stop(self) -> None:
         """End the board."""
         if self._process.poll() is None and self._process.stdin:

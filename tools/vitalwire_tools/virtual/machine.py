@@ -253,4 +253,5 @@ class Machine:
             self._hardware.save(Path(order["path"]))
         elif do == "stop":
             self._running = False
-        self.say({"event": "done", "do": do, "refused": list(self._hardware.refused)})
+        deepest = {part: chip.deepest for part, chip in self._hardware.chips.items()}
+        self.say({"event": "done", "do": do, "refused": list(self._hardware.refused), "deepest": deepest})
