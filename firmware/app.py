@@ -1,5 +1,6 @@
 # The board's loop: sensors first, then one slice of whatever is next, then rest. Owns no hardware of its own.
-# A slice says ("long", 0) before something that takes long on a chip; then every FIFO is emptied first.
+# A slice says ("long", 0) before something that takes long on a chip; then every FIFO is emptied first. It says
+# ("gc", 1) where garbage is to be collected.
 import gc
 
 from clock import Clock
@@ -39,6 +40,7 @@ _SENSE = const(12)  # and a look at all sensors besides what is read
 _LOOK = const(1_000_000)  # us after which the sensors are looked at in any case
 _SERVE = const(15_000)  # us; a serial port at 115200 baud fills its 256 bytes in 22 ms
 _SLICES = const(56)  # about what a frame takes
+_TIDY = ("gc", 1)
 
 
 class App:
@@ -123,12 +125,7 @@ class App:
         try:
             while True:
                 self._slices += 1
-                if self._slices == self._collect:
-                    gc.collect()
-                    self.heap_low = min(self.heap_low, gc.mem_free())
-                    hal.spend("gc", 1)
-                else:
-                    self._slice(next(job))
+                self._slice(_TIDY if self._slices == self._collect else next(job))
                 hal.spend("bytecode", _SLICE)
                 if hal.ticks() >= until or hal.edge():
                     return True
@@ -144,8 +141,11 @@ class App:
         kind, units = done
         if kind == "long":
             self.sense(self.hal.ticks(), True)
-        else:
-            self.hal.spend(kind, units)
+            return True
+        if kind == "gc":
+            gc.collect()
+            self.heap_low = min(self.heap_low, gc.mem_free())
+        self.hal.spend(kind, units)
         return True
 
     # ------------------------------------------------------------ what happens

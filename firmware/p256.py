@@ -130,15 +130,18 @@ def multiply(k, blind):
     columns = c.to_bytes(SPACING, "little")
     yield 15
     table = memoryview(TABLE)
-    xs = []
-    ys = []
+    # at their full size from the first: a list that grows wants its room anew, in one piece
+    xs = [0] * SPACING
+    ys = [0] * SPACING
+    n = 0
     for row in range(_ROWS):
         block = 0
         for i in range(row, SPACING, _ROWS):
             c = columns[i]
             i = (c & _HALF - 1 | block) << 6
-            xs.append(read(table[i : i + 32], "big"))
-            ys.append((i + 32 << 1) - 1 + c // _HALF)
+            xs[n] = read(table[i : i + 32], "big")
+            ys[n] = (i + 32 << 1) - 1 + c // _HALF
+            n += 1
             block += _HALF
     yield 30
     block = BLOCKS
