@@ -19,7 +19,7 @@ FAR = 20.0  # seconds a test waits at most for what must come
 
 
 class Mosquitto(Server):
-    """A broker in a folder; `lines` are of its configuration. It keeps what it acknowledged through a restart."""
+    """A broker in a folder; `lines` are of its configuration. It keeps what it acknowledged through a restart (not a crash)."""
 
     def __init__(self, folder: Path, lines: Sequence[str] = (), *, anonymous: bool = True) -> None:
         program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
@@ -32,8 +32,6 @@ class Mosquitto(Server):
             f"allow_anonymous {str(anonymous).lower()}",
             "max_queued_messages 0",
             "persistence true",
-            "autosave_interval 1",
-            "autosave_on_changes true",
             f"persistence_location {folder}/",
             *(["user root"] if os.geteuid() == 0 else []),  # it would become somebody who cannot read our folders
             *lines,

@@ -1,4 +1,6 @@
-"""`tools/demo`: from the virtual board's chips to verified arrays, every sample held against what the chips played."""
+"""`tools/demo`: from the virtual board's chips through gateway and broker to a subscriber, who verifies every frame again
+and holds every sample against what the chips played.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,13 @@ from vitalwire.messages import Descriptor, Frame
 from vitalwire.offline import Reader
 from vitalwire.plot import ecg_paper
 from vitalwire.registry import Registry
-from vitalwire.session import Duplicate
+from vitalwire.session import Duplicate, ReplayState
+from vitalwire.subscribe import Inbox
 from vitalwire.verdict import Verdict, verify
 
 from . import demo_fhir
 from .bench import sign
+from .demo_way import way
 from .virtual.board import VirtualBoard
 from .virtual.compare import Comparison, compare
 from .virtual.machine import Options, create
@@ -38,8 +42,8 @@ PATIENCE = 120.0  # seconds of real time until the demo gives up
 CAPTURE, PLOT = Path("demo.vwc"), Path("demo.png")
 
 
-def record(board: VirtualBoard, registry: Registry, capture: Path, console: Console) -> tuple[list[VerifiedFrame], int]:
-    """Record `SECONDS` of signal; return the frames in order, and how many came twice."""
+def record(arriving: Inbox, registry: Registry, capture: Path, console: Console) -> tuple[list[VerifiedFrame], int]:
+    """Record `SECONDS` of signal from a subscription; return the frames in order, and how many came twice."""
     frames: list[VerifiedFrame] = []
     twice = 0
 
@@ -50,8 +54,7 @@ def record(board: VirtualBoard, registry: Registry, capture: Path, console: Cons
     give_up = time.monotonic() + PATIENCE
     with (
         Client(
-            board.url, registry=registry, state=board.folder / "state.db", auto_acknowledge=False, set_time=False,
-            settle=0.0, on_event=count,
+            arriving, registry=registry, state=ReplayState(), auto_acknowledge=False, settle=0.0, on_event=count,
         ) as client,
         Writer(capture) as writer,
         Progress(console=console, transient=True) as progress,
@@ -93,9 +96,9 @@ def report(
     lost = sum(last - first + 1 for first, last in device.missing)
     table = Table("", "", "", title=f"{seconds:.0f} s of signal from the virtual board", show_header=False)
     table.add_row("frames", str(verdict.frames), "in the capture")
-    table.add_row("verified", str(verdict.verified), "by signature and hash chain")
+    table.add_row("verified", str(verdict.verified), "behind the broker, by signature and hash chain")
     table.add_row("lost", str(lost), "numbers missing in the chain")
-    table.add_row("duplicates", str(twice), "sent again before they were acknowledged, dropped")
+    table.add_row("duplicates", str(twice), "delivered again by the broker, dropped")
     table.add_row("bytes a second", f"{sum(len(frame.raw) for frame in frames) / seconds:.0f}", "signatures included")
     table.add_row(
         "signature", f"{signing['esp32_ms']:.0f} ms", f"on an ESP32, estimated: {signing['modmul_ratio']:.0f} x a*b%p"
@@ -137,10 +140,11 @@ def run(faults: Iterable[Mapping[str, object]] = ()) -> int:
         with Registry(Path(folder) / "registry") as registry:
             registry.enrol(thumbprint, "virtual", secret=identity.secret)
             with VirtualBoard(Options(Path(folder), speed=SPEED, cpu="esp32", faults=tuple(faults))) as board:
-                frames, twice = record(board, registry, CAPTURE, console)
+                with way(Path(folder), board.port) as arriving:
+                    frames, twice = record(arriving, registry, CAPTURE, console)
                 played = board.played()
             if not frames:
-                console.print("[red]the board sent nothing[/red]")
+                console.print("[red]nothing arrived[/red]")
                 return 1
             verdict = verify(captured(CAPTURE), registry)
             ecg_paper(Reader(CAPTURE, registry).frames(thumbprint), PLOT)
