@@ -19,7 +19,7 @@ FAR = 20.0  # seconds a test waits at most for what must come
 
 
 class Mosquitto(Server):
-    """A broker in a folder; `lines` are of its configuration. It keeps what it acknowledged through a restart (not a crash)."""
+    """A broker in a folder; `lines` are of its configuration. It keeps what it acknowledged through a clean restart."""
 
     def __init__(self, folder: Path, lines: Sequence[str] = (), *, anonymous: bool = True) -> None:
         program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")

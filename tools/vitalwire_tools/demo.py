@@ -1,4 +1,4 @@
-"""`tools/demo`: from the virtual board's chips through gateway and broker to a subscriber, who verifies every frame again
+"""`tools/demo`: from the virtual board's chips through gateway and broker to a subscriber, who verifies all frames again
 and holds every sample against what the chips played.
 """
 
