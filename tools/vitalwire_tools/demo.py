@@ -1,4 +1,4 @@
-"""`tools/demo`: from the virtual board's chips through gateway and broker to a subscriber, who verifies all frames again
+"""`tools/demo`: from the virtual board's chips through gateway and broker to a subscriber, who verifies all again
 and holds every sample against what the chips played.
 """
 
