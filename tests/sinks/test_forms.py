@@ -16,7 +16,7 @@ from vitalwire.signals import decode
 from vitalwire.sinks import Rejected
 from vitalwire.sinks.forms import MAX_SAMPLES, Form, Former, Message, iso
 from vitalwire.testing import FakeDevice
-from vitalwire_protocol.spec import Counter, Event, EventKey, Mark
+from vitalwire_protocol.spec import Counter, Event, EventKey, Mark, Policy
 
 
 def told(former: Former, device: FakeDevice, raw: bytes) -> dict[str, Any]:
@@ -164,6 +164,28 @@ def test_a_frame_without_its_descriptor_goes_out_as_it_is(device: FakeDevice) ->
     assert told(former, device, raw)["Body"]["readings"]
     assert told(former, device, device.sampled())["Body"]["readings"]
     assert asked == [parse(raw).descriptor]
+
+
+def test_what_is_private_stays_so() -> None:
+    """A frame whose samples are encrypted is never told as one without any: it goes out as it is."""
+    device = FakeDevice("bed-4", policy=Policy.PRIVATE)
+    former = Former(Form.JSON)
+    told(former, device, device.descriptor())
+    raw = device.sampled()
+    message = former(entry_of(device, raw))
+    assert isinstance(message, Message)
+    assert message.body == raw
+
+
+def test_a_frame_under_a_mac_says_so() -> None:
+    """Between seals a frame is a COSE_Mac0, and its media type is that."""
+    device = FakeDevice("bed-4", policy=Policy.SEAL)
+    types = []
+    for raw in (device.descriptor(), device.sampled(), device.sampled()):
+        message = Former(Form.FRAME)(entry_of(device, raw))
+        assert isinstance(message, Message)
+        types.append(message.content_type)
+    assert 'application/cose; cose-type="cose-mac0"' in types
 
 
 def test_what_does_not_decode_goes_out_as_it_is(device: FakeDevice) -> None:

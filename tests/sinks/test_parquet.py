@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -149,6 +150,34 @@ def test_a_full_disk_keeps_what_is_there(tmp_path: Path) -> None:
         assert frames(ds.dataset(folder, partitioning="hive").to_table()) == expected(entries)
     finally:
         subprocess.run(["umount", folder], check=True)
+
+
+def test_a_write_that_was_given_up_comes_no_more(
+    tmp_path: Path, entries: list[Entry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a disk that hangs a delivery is given up; when the disk goes on, that write does not undo newer ones."""
+    going_on, real, left = threading.Event(), os.fsync, iter([True])
+
+    def hanging(handle: int) -> None:
+        if next(left, False):
+            going_on.wait(30)
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", hanging)
+
+    async def run() -> None:
+        sink = to_disk(tmp_path)
+        await sink.open()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await sink.deliver(entries[:10])
+        await sink.close()
+        assert (await drive(sink, entries, size=10)).errors == []
+        going_on.set()
+
+    asyncio.run(run())  # its end waits for the thread that hung
+    assert frames(ds.dataset(tmp_path, partitioning="hive").to_table()) == expected(entries)
+    assert not list(tmp_path.rglob("*.part"))
 
 
 WRITER = """

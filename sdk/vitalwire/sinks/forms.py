@@ -85,7 +85,7 @@ class Former:
         try:
             frame = parse(entry.raw)
             descriptor = self._descriptor(frame)
-            if descriptor is None:
+            if descriptor is None or frame.opaque is not None:
                 return None
             if frame.kind == spec.Kind.DATA:
                 return _head(entry) | self._data(entry, frame, descriptor)

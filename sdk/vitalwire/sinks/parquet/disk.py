@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
+import threading
 from pathlib import Path
 
 from vitalwire.errors import SinkError
@@ -18,6 +20,8 @@ class Disk:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock: int | None = None
+        self._gate = threading.Lock()
+        self._opened = 0  # times; a write that outlived its `close` must not come over a newer one
 
     async def open(self) -> None:
         """Make the folder and take its lock."""
@@ -47,20 +51,23 @@ class Disk:
     async def write(self, name: str, data: bytes, _: str | None) -> None:
         """Return when the file is there and stays there."""
         try:
-            await asyncio.to_thread(self._write, self._folder / name, data)
+            await asyncio.to_thread(self._write, self._folder / name, data, self._opened)
         except OSError as error:
             raise SinkError(f"cannot write {name}: {error.strerror}", reason="storage") from None
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, path: Path, data: bytes, opened: int) -> None:
         missing = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.part")
+        beside = path.with_name(f".{path.name}.{opened}.part")
         try:
             with beside.open("wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            beside.replace(path)
+            with self._gate:
+                if opened != self._opened:
+                    raise InterruptedError(errno.ECANCELED, "given up")
+                beside.replace(path)
         except OSError:
             beside.unlink(missing_ok=True)
             raise
@@ -68,10 +75,12 @@ class Disk:
             _sync(folder)
 
     async def close(self) -> None:
-        """Let the lock go."""
-        self._close()
+        """Let the lock go; what is still being written is given up."""
+        await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
+        with self._gate:
+            self._opened += 1
         lock, self._lock = self._lock, None
         if lock is not None:
             os.close(lock)
