@@ -24,7 +24,7 @@ def test_device_divides_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coding, "run", lambda rounds: {})
     result = device.run(seconds=15, rounds=1)
     parts = result["parts"]
-    assert list(parts) == [*device.KINDS, "collector"]
+    assert list(parts) == list(device.KINDS)
     assert all(0 < part < 0.2 for part in parts.values())
     assert result["total"] == pytest.approx(sum(parts.values()))
     assert result["share"] == pytest.approx(result["total"] - parts["link"])
@@ -38,17 +38,17 @@ def test_device_divides_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_collector_s_share_follows_the_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twice the garbage is twice the collections, each as long as the cost table says."""
-    counters = dict.fromkeys((device.Counter.OVERRUNS, *range(device.FIRST, device.FIRST + len(device.KINDS))), 0)
-    counters[device.Counter.UPTIME_S] = 10
-    shares = []
-    for garbage in (1_000_000, 2_000_000):
-        counters[device.FIRST + len(device.KINDS)] = garbage
+    """To the collections that the board charges come as many as its garbage fills the heap in between."""
+    counters = dict.fromkeys(range(device.FIRST, device.FIRST + len(device.KINDS)), 0)
+    counters |= {device.Counter.OVERRUNS: 0, device.Counter.UPTIME_S: 10}
+    cost = board_file().cpu["esp32"]["gc"] / 1e9
+    for heaps, further in ((0.5, 0), (1.5, 1), (3.5, 3)):
+        counters[device.FIRST + len(device.KINDS)] = round(5 * heaps * device.FREE / device.NARROW)
+        counters[device.FIRST + len(device.KINDS) + 1] = 5
+        counters[device.FIRST + len(device.KINDS) - 1] = round(5 * cost * 1e6)
         monkeypatch.setattr(device, "last_status", lambda *_, **__: counters)
-        shares.append(device.divide(10, "sign")["parts"]["collector"])
-    collections = device.NARROW * 1_000_000 / device.FREE
-    assert shares[0] == pytest.approx(collections * board_file().cpu["esp32"]["gc"] / 1e9 / 10)
-    assert shares[1] == pytest.approx(2 * shares[0])
+        share = device.divide(10, "sign")["parts"]["collector"]
+        assert share == pytest.approx(5 * (1 + further) * cost / 10)
 
 
 def test_both_ways_of_compiling_encode() -> None:

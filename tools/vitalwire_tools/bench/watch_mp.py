@@ -11,17 +11,30 @@ import hal.virtual as hal
 from app import App
 
 FIRST = 1000
-NAMES = ("sampling", "coding", "framing", "signing", "journal", "loop", "link")
-OF_KIND = {"modmul": "signing", "flash_read": "journal", "flash_program": "journal", "flash_erase": "journal"}
+NAMES = ("sampling", "coding", "framing", "signing", "journal", "loop", "link", "collector")
+OF_KIND = {
+    "modmul": "signing",
+    "gc": "collector",
+    "flash_read": "journal",
+    "flash_program": "journal",
+    "flash_erase": "journal",
+}
 OF_FRAME = {"sha": "signing", "viper": "coding"}
 
 spent = dict.fromkeys(NAMES, 0)
 doing = "loop"
 charge = hal.spend
-begun = 0
+held = garbage = collections = 0
 
 
 def spend(kind, n):
+    global held, garbage, collections
+    now = gc.mem_alloc()
+    if kind == "gc":
+        collections += 1
+    else:
+        garbage += now - held
+    held = now
     before = hal.ticks()
     charge(kind, n)
     if doing != "sampling":
@@ -59,7 +72,8 @@ class Watch(App):
         found = super().counters(now)
         for i in range(len(NAMES)):
             found[FIRST + i] = spent[NAMES[i]]
-        found[FIRST + len(NAMES)] = gc.mem_alloc() - begun
+        found[FIRST + len(NAMES)] = garbage
+        found[FIRST + len(NAMES) + 1] = collections
         return found
 
 
@@ -92,5 +106,5 @@ app.journal.append = write
 app.link.step = serve
 gc.collect()
 gc.disable()
-begun = gc.mem_alloc()
+held = gc.mem_alloc()
 app.run()
