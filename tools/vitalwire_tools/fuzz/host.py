@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from . import corpus, files, messages, streams
+from . import corpus, files, messages, signed, streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,5 +32,8 @@ TARGETS: dict[str, Target] = {
     "capture": Target("capture files and their indices", files.try_capture, files.capture_seeds, 16384),
     "url": Target("addresses and their options", files.try_url, lambda: files.URLS, 256),
     "board": Target("board.toml", files.try_board, files.board_seeds),
+    "update": Target("updates and their manifests", signed.try_update, signed.update_seeds),
+    "audit": Target("audit logs and their heads", signed.try_audit, signed.audit_seeds),
+    "fhir": Target("FHIR resources, as they are compared", signed.try_fhir, lambda: signed.FHIR),
     "faults": Target("scripts of faults", files.try_faults, lambda: files.FAULTS, 1024),
 }
