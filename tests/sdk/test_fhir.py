@@ -236,6 +236,26 @@ def test_rates_are_vital_signs() -> None:
     assert {"url": "urn:vitalwire:fhir:calibrated", "valueBoolean": False} in spo2["extension"]
 
 
+def test_single_readings_of_temperature() -> None:
+    """A temperature that comes as single readings, not as a stream, is a skin temperature by its median."""
+    board = Board()
+    sources = []
+    for place in range(30):
+        raw = board.device.data({"ecg_lead_i": np.zeros(512)}, scalars=[(6, -500_000, 8192 + place), (6, 0, 8192)])
+        sources.append(board.source(raw))
+    entries = [each for each in mapped(sources) if isinstance(each, Entry)]
+    skin = [
+        made.resource
+        for each in entries
+        for made in each.observations
+        if made.resource["code"]["text"] == "Skin temperature"
+    ]
+    assert skin[0]["valueQuantity"] | {"unit": ""} == {
+        "value": Decimal("32.00"), "unit": "", "system": "http://unitsofmeasure.org", "code": "Cel",
+    }  # fmt: skip
+    assert ("http://loinc.org", "39106-0") in [(each["system"], each["code"]) for each in skin[0]["code"]["coding"]]
+
+
 def test_a_reading_that_failed_is_absent_with_its_reason() -> None:
     """A minute of lead-off has no heart rate but dataAbsentReason, and no number anywhere."""
     off = {place: [(0, Mark.LEAD_OFF, 0, 512)] for place in range(29)}

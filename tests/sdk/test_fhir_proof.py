@@ -338,9 +338,9 @@ def test_export_and_verify(charted: Charted, files: list[str], capsys: pytest.Ca
     capture = str(charted.made.path)
     code, said = run(capsys, "fhir", "export", capture, "--patient", "p", "--out", "b.json", "--json", *files)
     assert code == 0
-    assert said["observations"] == 52
+    assert said["observations"] == 54
     code, said = run(capsys, "fhir", "verify", "b.json", capture, "--json", *files)
-    assert (code, said["proven"], said["findings"]) == (0, 52, [])
+    assert (code, said["proven"], said["findings"]) == (0, 54, [])
     bundle = json.loads(Path("b.json").read_text())
     assert {each["request"]["method"] for each in bundle["entry"]} == {"PUT"}
     victim = next(each["resource"] for each in bundle["entry"] if "valueQuantity" in each["resource"])

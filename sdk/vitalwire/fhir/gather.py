@@ -118,7 +118,8 @@ class Gatherer:
                     break
                 at = tick_of(signal, index, channel.rate) // self.length * self.length
             device.reached[where] = max(device.reached.get(where, 0), signal.ticks)
-        return sorted(starts)
+        starts.update(scalar.ticks // self.length * self.length for scalar in source.frame.scalars if source.signals)
+        return sorted(start for start in starts if start >= 0)
 
     def _due(self, device: _Device, now: float) -> Iterator[Window]:
         for key in sorted(device.windows, key=_in_time):

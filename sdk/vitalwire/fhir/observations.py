@@ -18,11 +18,12 @@ from .clockfit import Fit, instant
 from .ids import device_id, observation_id
 from .jsontext import Resource, decimal
 from .sampled import VALID, sampled_data
-from .windows import Track, Window, streams, track
+from .windows import Track, Window, points, streams, track
 
 WAVE, PHD, READINGS = "wave", "phd", "readings"
 WITHDRAWN = "entered-in-error"
 SLOWEST_WAVE = 4  # Hz; slower channels are readings only
+SCALARS = ("temperature_skin", "temperature_body")  # channels of which single readings make a reading, too
 SHORTEST_RUN = 2  # samples: what is shorter is no waveform
 
 
@@ -95,11 +96,14 @@ def _wave(
 
 
 def _readings(window: Window, fit: Fit, subject: str) -> Iterator[Made]:
-    meant = [
-        each for each in streams(window.descriptor) if each.name in SIGNALS and each.unit == SIGNALS[each.name].unit
-    ]
-    tracks = {channel.name: found for channel in meant if (found := track(window, channel))}
-    samples = {name: _samples(found) for name, found in _alike(tracks).items()}
+    tracks = {channel.name: found for channel in streams(window.descriptor) if (found := _meant(window, channel))}
+    tracks = _alike(tracks)
+    for channel in window.descriptor.channels:
+        # Only a temperature needs no grid.
+        if channel.name in SCALARS and channel.rate is None and channel.unit == SIGNALS[channel.name].unit:
+            single = points(window, channel)
+            tracks |= {channel.name: single} if single else {}
+    samples = {name: _samples(found) for name, found in tracks.items()}
     for reading in derive(samples):
         used = [tracks[name] for name in reading.channels]
         made = _observation(window, reading.name, subject, _category(reading), 0)
@@ -108,6 +112,13 @@ def _readings(window: Window, fit: Fit, subject: str) -> Iterator[Made]:
         made["effectiveDateTime"] = instant(fit.at(max(each.last for each in used)))
         made |= _value(reading)
         yield Made(reading.name, made, frozenset().union(*(each.frames for each in used)))
+
+
+def _meant(window: Window, channel: Channel) -> Track | None:
+    """Return the samples of a channel that is what its name says, in the unit that name has."""
+    if channel.name not in SIGNALS or channel.unit != SIGNALS[channel.name].unit:
+        return None
+    return track(window, channel)
 
 
 def _alike(tracks: dict[str, Track]) -> dict[str, Track]:

@@ -130,6 +130,25 @@ def track(window: Window, channel: Channel) -> Track | None:
     return _joined(channel, rate, pieces) if pieces else None
 
 
+def points(window: Window, channel: Channel) -> Track | None:
+    """Return the single readings of a scalar channel in a window, as if they were evenly spread; None without any."""
+    start, stop = window.key.start, window.key.start + window.key.length
+    counts: list[int] = []
+    ticks: list[int] = []
+    places: list[int] = []
+    for place, source in enumerate(window.sources):
+        inside = [each for each in source.frame.scalars if each.channel == channel.id and start <= each.ticks < stop]
+        if inside and channel.name in source.signals:
+            counts += [each.counts for each in inside]
+            ticks += [each.ticks for each in inside]
+            places.append(place)
+    if not counts:
+        return None
+    period = Fraction(window.key.length, len(counts))
+    none = np.zeros(len(counts), np.uint8)
+    return Track(channel, np.array(counts, np.int32), none, min(ticks), max(ticks), period, tuple(places))
+
+
 def _joined(channel: Channel, rate: Fraction, pieces: Sequence[_Piece]) -> Track:
     nominal = Fraction(SECOND * rate.denominator, rate.numerator)
     gaps = [0]
