@@ -63,7 +63,7 @@ def _policies(result: dict[str, Any]) -> list[Row]:
 def _memory(result: dict[str, Any]) -> list[Row]:
     return [
         ("heap that the whole firmware needs for the standard profile, 64-bit port", "128 KiB, 10 % of it free",
-         f"{result['heap_bytes'] // 1024} KiB, {result['heap_low'] / result['heap_bytes']:.1%} free"),
+         f"{result['heap_bytes'] // 1024} KiB, {100 * result['heap_low'] / result['heap_bytes']:.1f} % free"),
         ("allocations a sample on its way from chip to ring", "0", f"{result['allocations_per_sample']:.2g}"),
     ]  # fmt: skip
 
