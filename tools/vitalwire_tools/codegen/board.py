@@ -13,7 +13,7 @@ from vitalwire_protocol import spec
 from ..folders import BOARDS
 from . import descriptor
 from .chips import chips
-from .parts import parts
+from .parts import driver, parts
 from .pins import PinError, Wire, check
 
 SECTOR = spec.SECTOR_SIZE
@@ -209,6 +209,9 @@ def _sensor(row: dict[str, Any], number: int, buses: dict[tuple[str, int], tuple
         there = [f"{kind}.{n}" for k, n in buses if k == kind]
         raise BoardError(f"{where}: there is no bus {kind}.{row[kind]}; allowed: {', '.join(there) or 'none'}")
     low, high = (0, 63) if role else (LOWEST, HIGHEST)
+    most = driver(part).get("_BAUD")
+    if isinstance(most, int) and buses[kind, row[kind]][0] > most:
+        raise BoardError(f"{where}: {part} takes at most {most} baud; i2c.{row[kind]} has {buses[kind, row[kind]][0]}")
     pin = _number(row.get("interrupt", -1), f"{where}: interrupt", -1, 63)
     return Sensor(part, kind, row[kind], _number(row[key], f"{where}: {key}", low, high), pin)
 

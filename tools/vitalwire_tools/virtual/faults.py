@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 BOARD = "board"  # the name under which the board itself stalls
-SPI, I2C, TEMPERATURE, CELL = "max30003", ("max30102", "lsm6dso"), "max30205", "adc"
-ANY = (SPI, *I2C, TEMPERATURE)
+SPI, I2C, TEMPERATURE, CELL = "max30003", ("max30102", "lsm6dso"), ("max30205", "mlx90614"), "adc"
+ANY = (SPI, *I2C, *TEMPERATURE)
 
 # fault: (chips it can befall, name and bounds of its own number)
 KINDS: dict[str, tuple[tuple[str, ...], tuple[str, float, float] | None]] = {
@@ -17,9 +17,10 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, float, float] | None]] = {
     "jitter": ((SPI, *I2C), ("us", 0, 1_500)),  # each sample this much early or late at most
     "lead_off": ((SPI,), None),
     "saturate": ((SPI, *I2C), ("rail", -1, 1)),  # samples stand at the upper (1) or lower (-1) rail
-    "nak": ((*I2C, TEMPERATURE), None),  # nothing acknowledged; sampling goes on
+    "nak": ((*I2C, *TEMPERATURE), None),  # nothing acknowledged; sampling goes on
+    "noise": (TEMPERATURE[1:], None),  # one bit of each answer is wrong
     "missing": (ANY, None),  # not there, not powered
-    "wrong_part": ((SPI, *I2C), None),  # another part id
+    "wrong_part": ((SPI, *I2C, *TEMPERATURE[1:]), None),  # another part id
     "wedged": ((SPI, *I2C), None),  # answers, but samples no more
     "stuck_line": ((SPI, *I2C), None),  # the interrupt line stays low
     "stall": ((BOARD,), None),  # the board does nothing for `for_s`
