@@ -18,6 +18,7 @@ KINDS = Kinds(
         "serial": Kind("vitalwire.gateway.sources.serial", "serial"),
         "tcp": Kind("vitalwire.gateway.sources.tcp", "gateway"),
         "listen": Kind("vitalwire.gateway.sources.listen", "gateway"),
+        "http": Kind("vitalwire.gateway.sources.http", "http"),
         "replay": Kind("vitalwire.gateway.sources.replay", "gateway"),
     },
 )

@@ -16,6 +16,7 @@ from vitalwire.settings import ServerTls, Watch
 
 from .address import Address
 from .door import EVERY, Door, SourceSettings
+from .peers import common_name
 from .streams import join
 
 LOOK = 2.0  # seconds between looks at whether certificates were changed
@@ -74,7 +75,7 @@ class Listen:
 
     def _came(self, door: Door, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         address = writer.get_extra_info("peername")
-        name = _common_name(writer.get_extra_info("peercert"))
+        name = common_name(writer.get_extra_info("peercert"))
         peer = f"{name or 'somebody'} at {Address(*address[:2])}"
         if len(self._peers) >= self._settings.connections:
             door.failed(peer, "too many connections")
@@ -90,14 +91,3 @@ class Listen:
         door: Door, peer: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, devices: tuple[str, ...]
     ) -> None:
         await join(door, peer, reader, writer, devices)
-
-
-def _common_name(certificate: Mapping[str, object] | None) -> str | None:
-    """Return the common name of a certificate that was verified, as `ssl.SSLSocket.getpeercert` tells it."""
-    subject = (certificate or {}).get("subject", ())
-    assert isinstance(subject, tuple)
-    for part in subject:
-        for key, value in part:
-            if key == "commonName":
-                return str(value)
-    return None if certificate is None or not certificate else ""
