@@ -19,6 +19,7 @@ KINDS = Kinds(
         "tcp": Kind("vitalwire.gateway.sources.tcp", "gateway"),
         "listen": Kind("vitalwire.gateway.sources.listen", "gateway"),
         "http": Kind("vitalwire.gateway.sources.http", "http"),
+        "mqtt": Kind("vitalwire.gateway.sources.mqtt", "mqtt"),
         "replay": Kind("vitalwire.gateway.sources.replay", "gateway"),
     },
 )
