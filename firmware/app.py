@@ -40,7 +40,6 @@ _SENSE = const(12)  # and a look at all sensors besides what is read
 _LOOK = const(1_000_000)  # us after which the sensors are looked at in any case
 _SERVE = const(15_000)  # us; a serial port at 115200 baud fills its 256 bytes in 22 ms
 _SLICES = const(56)  # about what a frame takes
-_TIDY = ("gc", 1)
 
 
 class App:
@@ -86,7 +85,9 @@ class App:
         worked = self._work(now)
         now = hal.ticks()
         if not worked or now >= self.serve:
-            if self._slice(self.link.step(hal.wall())):
+            if now >= self.due or hal.edge():
+                self.sense(now, False)
+            if self._slice(self.link.step, hal.wall()):
                 worked = True
             else:
                 self.serve = now + _SERVE
@@ -125,7 +126,10 @@ class App:
         try:
             while True:
                 self._slices += 1
-                self._slice(_TIDY if self._slices == self._collect else next(job))
+                if self._slices == self._collect:
+                    self._tidy()
+                else:
+                    self._slice(next, job)
                 hal.spend("bytecode", _SLICE)
                 if hal.ticks() >= until or hal.edge():
                     return True
@@ -135,18 +139,25 @@ class App:
             self._collect = self._collect % _SLICES + 1
         return True
 
-    def _slice(self, done):
+    def _slice(self, step, argument):
+        done = step(argument)
+        while done and done[0] == "long":
+            # what takes long follows at once, before a FIFO fills again
+            self.sense(self.hal.ticks(), True)
+            done = step(argument)
         if done is None:
             return False
         kind, units = done
-        if kind == "long":
-            self.sense(self.hal.ticks(), True)
-            return True
         if kind == "gc":
-            gc.collect()
-            self.heap_low = min(self.heap_low, gc.mem_free())
-        self.hal.spend(kind, units)
+            self._tidy()
+        else:
+            self.hal.spend(kind, units)
         return True
+
+    def _tidy(self):
+        gc.collect()
+        self.heap_low = min(self.heap_low, gc.mem_free())
+        self.hal.spend("gc", 1)
 
     # ------------------------------------------------------------ what happens
 

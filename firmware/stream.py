@@ -65,7 +65,7 @@ class Stream:
         try:
             if self.up:
                 due = sensor.due(now)
-                if due <= now or (early and sensor.SHALLOW):
+                if due <= now or (early and (sensor.SHALLOW or due - now < sensor.EARLY)):
                     if sensor.SHALLOW:
                         sensor.early = early
                     if sensor.read(self.ring, now) and self._wait > _SOONEST:

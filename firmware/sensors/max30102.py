@@ -58,6 +58,7 @@ class MAX30102(Sensor):
     BITS = 19  # 18 without a sign
     RATE = (100, 1)
     SCALE = (1, 0)
+    EARLY = _PERIOD
     INTERVAL = 12 * _PERIOD + _PERIOD // 2
     WAKES = False
 
