@@ -84,7 +84,8 @@ class Delivery:
             return False
         if not self._ending:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._more.wait(), LOOK)
+                async with asyncio.timeout(LOOK):
+                    await self._more.wait()
         return True
 
     async def _look(self) -> None:
@@ -166,7 +167,8 @@ class Delivery:
         while not self._ending and (left := until - time.monotonic()) > 0:
             self._more.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._more.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._more.wait()
 
     async def _close(self) -> None:
         self._is_open = False

@@ -50,10 +50,9 @@ class Tcp:
             began = time.monotonic()
             try:
                 tls = self._settings.tls
-                opening = asyncio.open_connection(
-                    address.host, address.port, ssl=None if tls is None else tls.context()
-                )
-                reader, writer = await asyncio.wait_for(opening, CONNECT_SECONDS)
+                context = None if tls is None else tls.context()
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    reader, writer = await asyncio.open_connection(address.host, address.port, ssl=context)
             except (OSError, TimeoutError, UsageError) as error:
                 door.failed(str(address), str(error) or "no answer")
             else:
