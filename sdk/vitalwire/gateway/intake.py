@@ -46,6 +46,7 @@ TURN = 8 << 10  # bytes a port may have dealt with in its turn
 MOST_TURNS = 32
 TICK = 0.05  # seconds between looks at what time alone brings
 MOST_READY = 512  # verified frames waiting for the spool, beyond which nothing is taken in
+MOST_STORED = 512  # frames in one batch
 RETRY = 0.5  # seconds until a spool that refused is asked again
 FAREWELL = 1.0  # seconds that the end takes at most to bring out the last acknowledgements
 
@@ -76,6 +77,7 @@ class Intake:
         self._ready: deque[Timed] = deque()
         self._storing: tuple[list[Timed], Future[list[Entry]]] | None = None
         self._sealing: deque[tuple[Sealed, Future[list[Entry]]]] = deque()  # groups on their way to the sinks
+        self._most = MOST_STORED
         self._retry_at = 0.0
         self._refusal = ""
         self._acknowledging: set[bytes] = set()  # devices with numbers to acknowledge
@@ -256,8 +258,8 @@ class Intake:
     def _store(self, now: float) -> None:
         """Give the spool what is ready, one batch at a time, so that a refused one is not overtaken."""
         if self._seal(now) and self._storing is None and self._ready and now >= self._retry_at:
-            ready = [(timed, self._session.trust(timed.verified)) for timed in self._ready]
-            self._ready.clear()
+            first = [self._ready.popleft() for _ in range(min(len(self._ready), self._most))]
+            ready = [(timed, self._session.trust(timed.verified)) for timed in first]
             for timed in (timed for timed, trust in ready if trust is None):
                 self._desk.answer(timed.verified.frame.digest, Answer(False, Reason.CONFLICT.value))
             batch = [timed for timed, trust in ready if trust is not None]
@@ -319,9 +321,11 @@ class Intake:
             self._session.durable(timed.verified for timed in batch)
         except (SpoolError, sqlite3.Error) as error:
             self._ready.extendleft(reversed(batch))
+            self._most = max(1, len(batch) // 2)  # some may fit where all do not
             self._retry_at = time.monotonic() + RETRY
             self._spool_changed(str(error))
             return
+        self._most = min(MOST_STORED, self._most * 2)
         self._acknowledging |= {timed.verified.device for timed in batch}
         for timed in batch:
             self._desk.answer(timed.verified.frame.digest, Answer(True))
