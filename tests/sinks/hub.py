@@ -58,6 +58,7 @@ class Door:
     usernames: set[str] = field(default_factory=set)
     port: int = 0
     open: set[asyncio.StreamWriter] = field(default_factory=set)
+    serving: set[asyncio.Task[None]] = field(default_factory=set)
 
     def slam(self) -> None:
         """Break all connections at once."""
@@ -82,6 +83,10 @@ class Door:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.serving.add(task)
+        task.add_done_callback(self.serving.discard)
         with suppress(OSError, asyncio.IncompleteReadError):
             first = await reader.readexactly(1)
             size, shift, head = 0, 0, first
@@ -109,8 +114,6 @@ class Door:
             else:
                 await self._forward(head + body, reader, writer, client, seconds)
         writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
 
     async def _forward(
         self, first: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: str, seconds: float
@@ -148,6 +151,9 @@ async def door(behind: Server, made: Certificates) -> AsyncIterator[Door]:
         yield standing
     finally:
         server.close()
+        standing.slam()
+        if standing.serving:
+            await asyncio.wait(standing.serving, timeout=5)
 
 
 @dataclass

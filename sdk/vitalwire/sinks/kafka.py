@@ -216,7 +216,7 @@ def _options(settings: Settings) -> tuple[dict[str, Any], str]:
         "socket.timeout.ms": milliseconds,
         "linger.ms": 2,
         "logger": log,
-        "log_level": 4,  # warnings and worse
+        "log_level": 3,  # errors and worse
         "security.protocol": ("SASL_" if user else "") + ("PLAINTEXT" if settings.tls is False else "SSL"),
     }
     if user is not None:
