@@ -133,7 +133,7 @@ def test_bench_latency_and_host_agree_with_their_tables(monkeypatch: pytest.Monk
     assert {"verify_decode_ratio", "chain_ratio", "peer_ratio"} <= set(result)
     assert result["peer_ratio"] > 1
     assert result["chain_ratio"] > 1
-    assert host.render(result).row_count == 6
+    assert host.render(result).row_count == 6 + len(result["parts_us"])
     quick = latency.run(frames=40)
     assert 0 < quick["median_ms"] <= quick["p99_ms"] <= quick["worst_ms"]
     assert latency.render(quick).row_count == 3
