@@ -51,7 +51,8 @@ Workers: TypeAlias = Annotated[
 Url: TypeAlias = Annotated[
     str,
     typer.Argument(
-        metavar="URL", help="serial:///dev/ttyUSB0, serial://COM3, tcp://host:port or replay:FILE?speed=10."
+        metavar="URL",
+        help="serial:///dev/ttyUSB0, serial://COM3, tcp://host:port, replay:FILE?speed=10 or mqtt://host/topic.",
     ),
 ]
 Capture: TypeAlias = Annotated[

@@ -13,11 +13,11 @@ from vitalwire.errors import UsageError
 from vitalwire.update import apply, confirmed, read_package, send
 
 from . import output
-from .options import Json, RegistryFile, Url, opened
+from .options import Json, RegistryFile, opened
 
 
 def update(
-    url: Url,
+    url: Annotated[str, typer.Argument(metavar="URL", help="serial:///dev/ttyUSB0, serial://COM3 or tcp://host:port.")],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The update, from `vitalwire board release`.")],
     key: Annotated[Path, typer.Option("--key", metavar="PEM", help="The maker's public key: what it signed is sent.")],
     later: Annotated[
