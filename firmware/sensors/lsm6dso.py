@@ -16,6 +16,8 @@ _CTRL3_C = const(0x12)
 _FIFO_STATUS1 = const(0x3A)
 _FIFO_DATA_OUT_TAG = const(0x78)
 
+# uA: LA_IddHP, acceleration alone in high-performance mode (table 4); vitalwire_tools.power reads it
+_SUPPLY_UA = const(170)
 _CHUNK = const(26)  # words of one burst
 _SIZE = const(182)
 _PERIOD = const(19231)

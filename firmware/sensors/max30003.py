@@ -27,6 +27,8 @@ _PLLINT = const(0x000100)
 _LDOFF = const(0x00000F)
 _RESERVED = const(0x0FF0F0)
 
+# uA: 85 uW at 1.1 V with the ECG channel on (page 1); vitalwire_tools.power reads it
+_SUPPLY_UA = const(77)
 _THRESHOLD = const(12)  # words in the FIFO at the interrupt
 _WORDS = const(16)  # of one burst
 _SIZE = const(49)

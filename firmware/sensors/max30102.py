@@ -26,6 +26,8 @@ _PART_ID = const(0xFF)
 _ALC_OVF = const(0x20)
 _PPG_RDY = const(0x40)
 _RESET = const(0x40)
+# uA: 600 of the chip (page 2) and two LEDs of 7.2 mA for 411 us 400 times a second; vitalwire_tools.power reads it
+_SUPPLY_UA = const(2968)
 _CHUNK = const(12)  # samples of one burst
 _DEPTH = const(32)
 _PERIOD = const(10000)

@@ -10,6 +10,8 @@ from sensors import Sensor, SensorError
 _TEMPERATURE = const(0x00)
 _CONFIGURATION = const(0x01)
 _CONVERSION = const(44000)  # typically
+# uA: 600 during a conversion (page 1), 44 ms of each second; vitalwire_tools.power reads it
+_SUPPLY_UA = const(26)
 
 
 class MAX30205(Sensor):

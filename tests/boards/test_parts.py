@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vitalwire_tools.codegen.board import SELECTS
-from vitalwire_tools.codegen.parts import parts
+from vitalwire_tools.codegen.parts import driver, parts
 from vitalwire_tools.virtual.chips.base import I2cChip
 from vitalwire_tools.virtual.hardware import CHIPS
 
@@ -12,3 +12,11 @@ def test_every_part_has_a_driver_and_a_model_on_its_bus() -> None:
     """What a board.toml may name is what has a driver in the firmware and a model of the same bus, no more or less."""
     assert {part: "i2c" if issubclass(chip, I2cChip) else "spi" for part, chip in CHIPS.items()} == parts()
     assert set(parts().values()) == set(SELECTS)
+
+
+def test_every_driver_says_what_its_chip_takes() -> None:
+    """`vitalwire board power` finds a current in each driver, in uA and no more than the whole processor's."""
+    for part in parts():
+        taken = driver(part).get("_SUPPLY_UA")
+        assert isinstance(taken, int), part
+        assert 0 < taken < 20_000, part

@@ -25,15 +25,17 @@ from vitalwire.errors import TransportError, UsageError
 from vitalwire.registry import Registry
 from vitalwire_protocol.spec import Policy
 
-from .commands import catalog, fleet, image, serve
+from .commands import catalog, fleet, image, power, serve
 from .commands import release as releasing
 from .commands.needing import needing
+from .folders import SHARES
 
 board = typer.Typer(help="Boards: those there are, new ones, and the one that runs here.", no_args_is_help=True)
 run_group = typer.Typer(help="Run a board.", no_args_is_help=True)
 board.add_typer(run_group, name="run")
 board.command("list")(catalog.show)
 board.command("new")(catalog.new)
+board.command("power")(power.power)
 board.command("image")(image.image)
 board.command("flash")(image.flash)
 board.command("release")(releasing.release)
@@ -235,6 +237,19 @@ for each, said in {
     "wire": "Overhead of a frame, and bytes against MedTech JSON, JSON arrays and SenML-CBOR.",
 }.items():
     _plain(each, said)
+
+
+@bench.command()
+def shares(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Written with what was measured.")] = SHARES,
+    as_json: Json = False,
+) -> None:
+    """What share of an ESP32's time each policy and frame length takes, for `vitalwire board power`. Takes minutes."""
+    module = _load("shares")
+    with needing("bench"), Console(stderr=True).status("measuring"):
+        result = module.run()
+    module.write(result, file)
+    _show(module, result, as_json)
 
 
 @bench.command()

@@ -10,3 +10,4 @@ _DATA = _CHECKOUT if (_CHECKOUT / "firmware" / "main.py").exists() else _HERE / 
 
 FIRMWARE = _DATA / "firmware"
 BOARDS = _DATA / "boards"
+SHARES = BOARDS / "shares.json"  # what `vitalwire bench shares` measured

@@ -1,4 +1,4 @@
-"""What each chip's pins can do, from `boards/chips.toml`: facts of data sheets. No board is known here."""
+"""What each chip's pins can do and what it takes, from `boards/chips.toml`: data sheets' facts, of no board."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from ..folders import BOARDS
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """One chip; pins are GPIO numbers, `bootloader` is its offset in flash, `arch` is mpy-cross's word."""
+    """One chip; pins are GPIO numbers, `bootloader` is its offset in flash, `arch` is mpy-cross's word.
+
+    `radio_ua` is (listening, sending) by link, where the data sheet gives it; currents are in uA.
+    """
 
     name: str
     gpio: frozenset[int]
@@ -25,6 +28,9 @@ class Chip:
     spi: frozenset[int]
     arch: str
     bootloader: int
+    idle_ua: int
+    busy_ua: int
+    radio_ua: dict[str, tuple[int, int]]
 
 
 @cache
@@ -34,8 +40,15 @@ def chips() -> dict[str, Chip]:
     for name, facts in tomllib.loads((BOARDS / "chips.toml").read_text()).items():
         spans = facts.pop("gpio")
         arch, bootloader = facts.pop("arch"), facts.pop("bootloader")
+        power = {key: facts.pop(key) for key in ("idle_ua", "busy_ua")}
+        power["radio_ua"] = {link: (listening, sending) for link, (listening, sending) in facts.pop("radio_ua").items()}
         gpio = frozenset(pin for first, last in spans for pin in range(first, last + 1))
         found[name] = Chip(
-            name, gpio, arch=arch, bootloader=bootloader, **{key: frozenset(pins) for key, pins in facts.items()}
+            name,
+            gpio,
+            arch=arch,
+            bootloader=bootloader,
+            **power,
+            **{key: frozenset(pins) for key, pins in facts.items()},
         )
     return found
