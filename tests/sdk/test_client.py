@@ -109,6 +109,7 @@ def test_public_names() -> None:
         "Registry",
         "Session",
         "Signal",
+        "Trust",
         "VerifiedFrame",
         "VitalwireError",
         "aconnect",

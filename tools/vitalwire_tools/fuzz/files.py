@@ -73,9 +73,13 @@ def try_board(data: bytes) -> None:
         found = board.parse(data.decode(errors="replace"))
     except board.BoardError:
         return
-    for statement in ast.parse(board.render(found)).body:
+    *constants, sensors = ast.parse(board.render(found)).body
+    for statement in constants:
         assert isinstance(statement, ast.Assign)
         ast.literal_eval(statement.value)
+    assert isinstance(sensors, ast.FunctionDef)
+    *drivers, _ = sensors.body
+    assert all(isinstance(each, ast.ImportFrom) and str(each.module).startswith("sensors.") for each in drivers)
 
 
 def try_faults(data: bytes) -> None:
