@@ -54,7 +54,7 @@ ALLOWED: dict[str, set[str]] = {
     "plot": LIVE,
     "spool": TRUST,
     "settings": {"errors"},
-    "sinks": BASE | {"settings", "spool", "signals", "frame"},
+    "sinks": BASE | {"settings", "spool", "signals", "frame", "fhir", "assignments", "database", "jws"},
     "gateway": LIVE | {"audit", "jws", "settings", "sinks", "spool"},
     "export": RECORDED,
     "readings": BASE,

@@ -98,6 +98,12 @@ class Gatherer:
             for key in sorted(device.windows, key=_in_time):
                 yield from self._close(device, key)
 
+    def kept(self) -> Iterator[Source]:
+        """Yield the frames of all windows that wait or could be amended; one may come several times."""
+        for device in self._devices.values():
+            for window in device.windows.values():
+                yield from window.sources.values()
+
     def _place(self, device: _Device, source: Source) -> list[int]:
         """Return the starts of the windows that a frame has samples in."""
         starts: set[int] = set()

@@ -29,6 +29,7 @@ __all__ = [
 KINDS = Kinds(
     "sink",
     {
+        "fhir": Kind("vitalwire.sinks.fhir", "fhir"),
         "http": Kind("vitalwire.sinks.http", "http"),
         "iothub": Kind("vitalwire.sinks.iothub", "iothub"),
         "kafka": Kind("vitalwire.sinks.kafka", "kafka"),

@@ -1,0 +1,30 @@
+"""What the `fhir` sink can be told."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, HttpUrl
+
+from vitalwire.fhir.mapping import READING_SECONDS, WAVE_SECONDS
+from vitalwire.settings import Existing, Secret, Tls
+from vitalwire.sinks.settings import SinkSettings
+
+
+class Settings(SinkSettings):
+    """`url` is the server's base; `key` signs Provenances; `assignments` is what `vitalwire fhir assign` writes.
+
+    `store` keeps frames until the server has what is made of them, at most `hold` of them.
+    """
+
+    kind: Literal["fhir"]
+    url: HttpUrl
+    key: Existing
+    assignments: Existing
+    store: Existing
+    token: Secret | None = None
+    tls: Tls = Tls()
+    wave: int = Field(WAVE_SECONDS, ge=1, le=3600)  # seconds of waveform in an Observation
+    readings: int = Field(READING_SECONDS, ge=10, le=3600)  # seconds that a reading is made of
+    wait: float = Field(30.0, gt=0)  # seconds that a window waits for frames that are missing
+    hold: int = Field(100_000, ge=1024)  # frames
