@@ -43,8 +43,12 @@ class Site:
                 registry.enrol(device.thumbprint, device.name, secret=SECRET)
 
     def configure(self, *tables: str) -> None:
-        """Write gateway.toml."""
-        self.file.write_text(self._head + "\n".join(tables))
+        """Write gateway.toml; the status page is off and the audit log here, unless the tables say otherwise."""
+        text = self._head + "\n".join(tables)
+        for table in ('[status]\nlisten = "off"\n', '[audit]\nfile = "audit.jsonl"\n'):
+            if table.split("\n", 1)[0] not in text:
+                text += f"\n{table}"
+        self.file.write_text(text)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Site]:

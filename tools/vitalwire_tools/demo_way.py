@@ -34,6 +34,12 @@ set_time = false
 [spool]
 path = "spool.db"
 
+[status]
+listen = "off"
+
+[audit]
+file = "audit.jsonl"
+
 [source.board]
 kind = "serial"
 ports = ["{port}"]
