@@ -28,7 +28,7 @@ from vitalwire.testing import FakeDevice
 
 pytest.importorskip("sleepecg", reason="needs sleepecg (vitalwire[readings])")
 
-pytestmark = pytest.mark.anyio
+pytestmark = pytest.mark.asyncio
 
 FRAMES = 36  # of 2 s: seven windows of waveform and one of readings are complete
 
