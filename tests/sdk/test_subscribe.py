@@ -17,6 +17,7 @@ from vitalwire.errors import TransportError, UsageError
 from vitalwire.registry import Registry
 from vitalwire.session import ReplayState
 from vitalwire.subscribe import Inbox
+from vitalwire.subscribe.inbox import MOST
 from vitalwire.testing import FakeDevice, flipped
 from vitalwire_protocol.spec import Limit
 
@@ -69,14 +70,18 @@ def test_an_inbox_is_bounded() -> None:
     raws = [device.descriptor(), *(device.status() for _ in range(1500))]
     inbox = Inbox()
 
+    taken = 0
+    while inbox.put(raws[taken], 0.05):  # nobody reads yet
+        taken += 1
+    assert taken == MOST
+
     def fill() -> None:
-        for raw in raws:
+        for raw in raws[taken:]:
             inbox.put(raw)
         inbox.end()
 
     thread = threading.Thread(target=fill)
     thread.start()
-    assert not inbox.put(raws[0], 0.2) or len(raws) < 1024
     with vitalwire.connect(inbox, registry=enrolled(device), state=ReplayState(), settle=0.0) as client:
         assert sum(1 for _ in client) == len(raws)
     thread.join()
