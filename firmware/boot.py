@@ -125,7 +125,7 @@ def _papers(board, config):
     key = cose_key(config.key)
     streams = [row[0] for row in board.sensors()]
     scalars = [Battery] if board.BATTERY else []
-    papers = texts, thumbprint(key), contents(texts, key, config.policy, streams, scalars, _LIMIT)
+    papers = texts, thumbprint(key), contents(texts, key, config.policy, streams, scalars, config.spo2, _LIMIT)
     for name in ("descriptor", "identity", "signals"):
         _drop(name)
     return papers

@@ -2,9 +2,9 @@
 # its prompt to nobody, and encrypts, whatever else was said; keys are never shown, logged or sent.
 import json
 
-from wire import MAX_GROUP
+from wire import MAX_COEFFICIENTS, MAX_GROUP
 
-# name: (default, smallest, largest), or (default, allowed...) for text, or a boolean
+# name: (default, smallest, largest), or (default, allowed...) for text, or a boolean; `spo2` is a polynomial
 _SETTINGS = {
     "device": ("vitalwire", None),
     "frame_ms": (2000, 250, 8000),
@@ -16,6 +16,7 @@ _SETTINGS = {
     "policy": ("sign", ("sign", "seal", "private")),
     "seal_frames": (32, 2, MAX_GROUP),
     "seal_s": (60, 1, 3600),
+    "spo2": ("",),
 }
 
 
@@ -44,6 +45,7 @@ class Config:
         for name in given:
             if name not in _SETTINGS:
                 self.refused = self.refused or name
+        self.spo2 = _curve(self.spo2)
         if self.refused:
             self.when_full = "stop"
             self.repl = False
@@ -65,7 +67,19 @@ def _fits(value, rule):
         return rule[1] <= value <= rule[2]
     if len(rule) == 2:
         return value in rule[1] if rule[1] else 0 < len(value.encode()) <= 64
-    return True
+    return type(value) is bool or _curve(value) is not None
+
+
+def _curve(text):
+    # "110 -2.5", c0 and c1, as a descriptor has it: [[110, 0], [-25, -1]]; None for what is none
+    rows = []
+    for word in text.split():
+        sign, _, digits = word.rpartition("-")
+        whole, _, part = digits.partition(".")
+        if sign or len(word) > 19 or not (whole + part).isdigit():
+            return None
+        rows.append([int(word.replace(".", "")), -len(part)])
+    return rows if len(rows) <= MAX_COEFFICIENTS else None
 
 
 def _bytes(hal, name, size):

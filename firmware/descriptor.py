@@ -12,6 +12,7 @@ from wire import (
     CHANNELKEY_STREAM,
     CHANNELKEY_UNIT,
     KEY_BOARD,
+    KEY_CALIBRATIONS,
     KEY_CHANNELS,
     KEY_DEVICE,
     KEY_FIRMWARE,
@@ -27,9 +28,9 @@ from wire import (
 _POLICIES = {"sign": POLICY_SIGN, "seal": POLICY_SEAL, "private": POLICY_PRIVATE}
 
 
-def contents(texts, key, policy, streams, scalars, most):
+def contents(texts, key, policy, streams, scalars, spo2, most):
     # The fields, a map of at most so many bytes. texts: (firmware, board, name); policy: its name in the configuration;
-    # streams, scalars: drivers, in order.
+    # streams, scalars: drivers, in order; spo2: the curve of that reading, if there is one.
     fields = {
         KEY_VERSION: VERSION,
         KEY_FIRMWARE: texts[0],
@@ -39,16 +40,23 @@ def contents(texts, key, policy, streams, scalars, most):
         KEY_POLICY: _POLICIES[policy],
         KEY_CHANNELS: _channels(streams, scalars),
     }
+    if spo2:
+        fields[KEY_CALIBRATIONS] = {int(_signal("spo2")[0]): spo2}
     buf = memoryview(bytearray(most))
     return bytes(buf[: put(buf, 0, fields)])
 
 
+def _signal(name):
+    # MDC code and unit
+    signals = "\n" + SIGNALS
+    return signals[signals.index("\n" + name + " ") + 1 :].split("\n")[0].split(" ")[1:]
+
+
 def _channels(streams, scalars):
     rows = []
-    signals = "\n" + SIGNALS
     for number, driver in enumerate(streams + scalars):
         for name in driver.CHANNELS:
-            mdc, unit = signals[signals.index("\n" + name + " ") + 1 :].split("\n")[0].split(" ")[1:]
+            mdc, unit = _signal(name)
             row = {
                 CHANNELKEY_ID: len(rows),
                 CHANNELKEY_NAME: name,

@@ -32,6 +32,7 @@ class Limit(IntEnum):
     MAX_STREAMS = 16
     MAX_BITS = 24  # of a sample
     MAX_EXPONENT = 24  # of ten, of either sign, in SCALE and OFFSET
+    MAX_COEFFICIENTS = 4  # of one calibration
     MAX_ACCURACY = 63  # exponent of two of a UTC's uncertainty in microseconds
     MAX_BLOCK_SAMPLES = 8192
     MAX_EVENTS = 16  # in one event frame
@@ -143,6 +144,7 @@ class Key(IntEnum):
     FIRMWARE = 20
     POLICY = 21
     CHANNELS = 22
+    CALIBRATIONS = 23
     PRIVATE = 25
 
 
@@ -296,6 +298,11 @@ SIGNALS: dict[str, Signal] = {
         Signal("spo2", 150456, "MDC_PULS_OXIM_SAT_O2", ("2708-6", "59408-5"), "%"),
         Signal("respiration_rate", 151562, "MDC_RESP_RATE", ("9279-1",), "/min"),
     )
+}
+
+# Readings that a sensor may be calibrated for, and what their polynomial in CALIBRATIONS is of.
+CALIBRATED: dict[str, str] = {
+    "spo2": "the ratio of ratios: alternating over steady light of `ppg_red`, divided by the same of `ppg_ir`",
 }
 
 # ---------------------------------------------------------------- blocks (binary, inside Key.BLOCKS)

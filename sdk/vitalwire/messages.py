@@ -55,6 +55,14 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True)
+class Calibration:
+    """How a reading follows from what a sensor measures: c0 + c1 x + c2 x^2 ...; `mdc` says which, and so what x is."""
+
+    mdc: int
+    coefficients: tuple[Decimal10, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Descriptor:
     """Who the device is and what its channels mean; `digest` (8 bytes) is what other frames call it."""
 
@@ -67,6 +75,7 @@ class Descriptor:
     firmware: str
     policy: int
     channels: tuple[Channel, ...]
+    calibrations: tuple[Calibration, ...] = ()
     streams: tuple[tuple[Channel, ...], ...] = field(init=False, repr=False, compare=False)  # of each stream, in order
 
     def __post_init__(self) -> None:

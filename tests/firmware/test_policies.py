@@ -282,6 +282,15 @@ print(c.refused, c.policy, c.repl)
         ({"seal_s": "60"}, "a whole number"),
         ({"polices": "seal"}, "policy"),
         ({"hedge": 1}, "true or false"),
+        ({"spo2": "110 - 25"}, "one to four decimals"),
+        ({"spo2": "1 2 3 4 5"}, "one to four decimals"),
+        ({"spo2": "1e2"}, "one to four decimals"),
+        ({"spo2": "1_0"}, "one to four decimals"),
+        ({"spo2": "--1"}, "one to four decimals"),
+        ({"spo2": "."}, "one to four decimals"),
+        ({"spo2": "1.2.3"}, "one to four decimals"),
+        ({"spo2": "12345678901234567890"}, "one to four decimals"),
+        ({"spo2": -25}, "one to four decimals"),
     ],
 )
 def test_settings_are_checked_when_a_board_is_provisioned(settings: dict[str, object], said: str) -> None:
@@ -289,7 +298,7 @@ def test_settings_are_checked_when_a_board_is_provisioned(settings: dict[str, ob
     with pytest.raises(UsageError) as refused:
         filesystem_image(new_identity("one"), settings, 1 << 16)
     assert said in refused.value.advice
-    check_settings({"policy": "seal", "seal_frames": 256, "seal_s": 1})
+    check_settings({"policy": "seal", "seal_frames": 256, "seal_s": 1, "spo2": "110 -25"})
 
 
 def test_a_policy_can_be_changed_and_the_keys_stay() -> None:

@@ -125,6 +125,10 @@ def described(body: Descriptor, keys: Any) -> dict[int, Any]:
     names = {Key.VERSION: "version", Key.DEVICE: "device", Key.BOARD: "board", Key.FIRMWARE: "firmware"}
     found = {int(key): getattr(body, name) for key, name in names.items()}
     point = cbor.decode(crypto.cose_key(body.public_key))
+    if Key.CALIBRATIONS in keys:
+        found[Key.CALIBRATIONS] = {
+            each.mdc: [[number.mantissa, number.exponent] for number in each.coefficients] for each in body.calibrations
+        }
     return {**found, Key.PUBLIC_KEY: point, Key.POLICY: body.policy, Key.CHANNELS: channels}
 
 

@@ -158,6 +158,7 @@ def test_limits_are_those_of_spec() -> None:
         f"[0*{limit.MAX_SCALARS} scalar]",
         f"[1*{limit.MAX_EVENTS} event]",
         f"[1*{limit.MAX_RANGES} seq-range]",
+        f"[1*{limit.MAX_COEFFICIENTS} decimal]",
         f"? 5: 0..{limit.MAX_STREAMS - 1},",
         f"7: 1..{limit.MAX_BITS},",
         f"counts = {-(1 << limit.MAX_BITS - 1)}..{(1 << limit.MAX_BITS - 1) - 1}",

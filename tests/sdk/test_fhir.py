@@ -28,11 +28,11 @@ from vitalwire.fhir.ids import WindowKey, observation_id, patient, provenance_id
 from vitalwire.fhir.sampled import MAX_TOKENS, MISSING, sampled_data
 from vitalwire.fhir.windows import SECOND, Window, track
 from vitalwire.frame import parse
-from vitalwire.messages import Channel, Decimal10, Descriptor
+from vitalwire.messages import Calibration, Channel, Decimal10, Descriptor
 from vitalwire.offline import Reader
 from vitalwire.signals import decode
 from vitalwire.testing import FakeDevice
-from vitalwire_protocol.spec import Kind, Mark
+from vitalwire_protocol.spec import SIGNALS, Kind, Mark
 
 pytest.importorskip("sleepecg", reason="needs sleepecg (vitalwire[readings])")
 
@@ -234,6 +234,21 @@ def test_rates_are_vital_signs() -> None:
     }
     (spo2,) = (each for each in resources if "saturation" in each["code"]["text"])
     assert {"url": "urn:vitalwire:fhir:calibrated", "valueBoolean": False} in spo2["extension"]
+
+
+def test_a_calibration_in_the_descriptor_is_used() -> None:
+    """SpO2 of a device whose descriptor carries a calibration follows it, and is not marked as uncalibrated."""
+    curve = (Decimal10(1000, -1), Decimal10(-15, 0))
+    unknown = Calibration(150344, (Decimal10(1, 0),))
+    saturations = []
+    for calibrations in ((), (Calibration(SIGNALS["spo2"].mdc or 0, curve), unknown)):
+        results = mapped(Board(calibrations=calibrations).played(31))
+        (found, *_) = (made.resource for each in results for made in each.observations if made.name == "spo2")  # type: ignore[union-attr]
+        marked = any(each["url"].endswith(":calibrated") for each in found["extension"])
+        assert (marked, "note" in found) == (not calibrations, not calibrations)
+        saturations.append(found["valueQuantity"]["value"])
+    ratio = (110 - saturations[0]) / 25
+    assert saturations[1] == pytest.approx(100 - 15 * ratio, abs=Decimal("0.2"))
 
 
 def test_single_readings_of_temperature() -> None:

@@ -9,11 +9,12 @@ from tests.walk import recorded
 
 from vitalwire.frame import parse
 from vitalwire.inspect import Row, explain
-from vitalwire.messages import Descriptor
+from vitalwire.messages import Calibration, Decimal10, Descriptor
 from vitalwire.testing import FakeDevice, flipped, high_s
 from vitalwire_protocol.spec import Event, EventKey, Mark
 
-DEVICE = FakeDevice("inspected")
+CURVE = Calibration(150456, (Decimal10(1105, -1), Decimal10(-25, 0)))
+DEVICE = FakeDevice("inspected", calibrations=[CURVE, Calibration(7, CURVE.coefficients)])
 DEVICE.utc_us = 1_760_000_000_000_000
 BODY = parse(DEVICE.descriptor()).body
 assert BODY is not None
@@ -83,13 +84,15 @@ def test_blocks_are_told_with_coding_and_overhead() -> None:
 
 
 def test_channels_of_a_descriptor_are_told() -> None:
-    """A descriptor names each channel's fields, its key's parts and its policy."""
+    """A descriptor names each channel's fields, its key's parts, its policy and its calibrations."""
     rows = explain(FRAMES["descriptor"])
     assert said(rows, "NAME = 'ecg_lead_i'").path == "/2/22/0/1"
     assert said(rows, f"mantissa = {DEVICE.channels[0].scale.mantissa}").path == "/2/22/0/8/0"
     assert "P" not in said(rows, "CRV = 1").meaning[6:]
     assert said(rows, "POLICY = SIGN")
     assert said(rows, "DEVICE = 'inspected'")
+    assert said(rows, "SPO2, 2 entries")
+    assert said(rows, "mantissa = 1105").path == "/2/23/150456/0/0"
 
 
 def test_events_and_counters_are_told() -> None:

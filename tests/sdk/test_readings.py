@@ -170,6 +170,20 @@ def test_ratio_of_ratios(truth: float, ratio: float) -> None:
     assert by_name({"ppg_red": dark, "ppg_ir": infrared})["spo2"].reason is Reason.NO_SIGNAL
 
 
+def test_a_calibrated_sensor_has_its_own_curve() -> None:
+    """With a curve SpO2 is that polynomial of R, and calibrated; a curve of another reading changes nothing."""
+    channels = minute()
+    plain, other, own = (
+        next(reading for reading in derive(channels, curves) if reading.name == "spo2")
+        for curves in (None, {"heart_rate": (90.0,)}, {"spo2": (94.845, 30.354, -45.06)})
+    )
+    assert plain == other
+    assert (plain.calibrated, own.calibrated) == (False, True)
+    assert plain.value is not None
+    ratio = (110 - float(plain.value)) / 25
+    assert own.value == pytest.approx(Decimal(94.845 + 30.354 * ratio - 45.06 * ratio**2), abs=Decimal("0.3"))
+
+
 def test_skin_and_room() -> None:
     """A steady skin has its median temperature; one that jumps and one that burns have none."""
 

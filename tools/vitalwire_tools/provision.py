@@ -53,7 +53,7 @@ def _rules() -> tuple[Mapping[str, tuple[Any, ...]], Callable[[object, tuple[Any
     wanted = [
         statement
         for statement in ast.parse((FIRMWARE / "config.py").read_text()).body
-        if (isinstance(statement, ast.FunctionDef) and statement.name == "_fits")
+        if (isinstance(statement, ast.FunctionDef) and statement.name in ("_fits", "_curve"))
         or (isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "_SETTINGS")
     ]
     names: dict[str, Any] = {name: member.value for name, member in spec.Limit.__members__.items()}
@@ -69,7 +69,7 @@ def check_settings(settings: Mapping[str, object]) -> None:
             raise UsageError(f"no setting is called {name}", advice=f"there are {', '.join(rules)}")
         default, *bounds = rules[name]
         if not fits(value, rules[name]):
-            allowed = "true or false"
+            allowed = "true or false" if default is True else "one to four decimals with spaces between"
             if len(bounds) == 2:
                 allowed = f"a whole number from {bounds[0]} to {bounds[1]}"
             elif bounds:

@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from vitalwire.messages import Channel
+from vitalwire.messages import Channel, Descriptor
 from vitalwire.readings import Reading, Samples, derive
-from vitalwire_protocol.spec import SIGNALS, Mark
+from vitalwire_protocol.spec import CALIBRATED, SIGNALS, Mark
 
 from . import codes
 from .clockfit import Fit, instant
@@ -104,7 +104,7 @@ def _readings(window: Window, fit: Fit, subject: str) -> Iterator[Made]:
             single = points(window, channel)
             tracks |= {channel.name: single} if single else {}
     samples = {name: _samples(found) for name, found in tracks.items()}
-    for reading in derive(samples):
+    for reading in derive(samples, _curves(window.descriptor)):
         used = [tracks[name] for name in reading.channels]
         made = _observation(window, reading.name, subject, _category(reading), 0)
         made["code"] = _code(reading.name)
@@ -112,6 +112,12 @@ def _readings(window: Window, fit: Fit, subject: str) -> Iterator[Made]:
         made["effectiveDateTime"] = instant(fit.at(max(each.last for each in used)))
         made |= _value(reading)
         yield Made(reading.name, made, frozenset().union(*(each.frames for each in used)))
+
+
+def _curves(descriptor: Descriptor) -> dict[str, list[float]]:
+    names = {SIGNALS[name].mdc: name for name in CALIBRATED}
+    known = (each for each in descriptor.calibrations if each.mdc in names)
+    return {names[each.mdc]: [float(decimal(number)) for number in each.coefficients] for each in known}
 
 
 def _meant(window: Window, channel: Channel) -> Track | None:

@@ -12,7 +12,7 @@ from typing import Any
 from vitalwire.crypto import point_of, thumbprint
 from vitalwire.errors import FrameError
 from vitalwire.frame.fields import array, integer, mapping, text
-from vitalwire.messages import Channel, Decimal10, Descriptor
+from vitalwire.messages import Calibration, Channel, Decimal10, Descriptor
 from vitalwire_protocol import spec
 from vitalwire_protocol.spec import ChannelKey, Key, Limit
 
@@ -37,6 +37,7 @@ def read_descriptor(fields: Mapping[int, Any], digest: bytes) -> Descriptor:
         firmware=text(fields, Key.FIRMWARE),
         policy=integer(fields, Key.POLICY, 1, 255),
         channels=_agree(tuple(_channel(entry) for entry in entries)),
+        calibrations=_calibrations(fields) if Key.CALIBRATIONS in fields else (),
     )
 
 
@@ -69,14 +70,24 @@ def _channel(entry: Any) -> Channel:
     )
 
 
-def _pair(entry: Mapping[int, Any], key: ChannelKey) -> tuple[int, int]:
+def _calibrations(fields: Mapping[int, Any]) -> tuple[Calibration, ...]:
+    key, found = Key.CALIBRATIONS, []
+    for mdc, curve in mapping(fields, key).items():
+        if not 0 <= mdc <= _UINT32:
+            raise FrameError(f"{key.name} of the code {mdc}", reason="range")
+        terms = array({key: curve}, key, 1, Limit.MAX_COEFFICIENTS)
+        found.append(Calibration(mdc, tuple(_decimal({key: term}, key) for term in terms)))
+    return tuple(found)
+
+
+def _pair(entry: Mapping[int, Any], key: ChannelKey | Key) -> tuple[int, int]:
     value = array(entry, key)
     if len(value) != 2 or any(type(each) is not int for each in value):
         raise FrameError(f"{key.name} is an array of two integers", reason="type")
     return value[0], value[1]
 
 
-def _decimal(entry: Mapping[int, Any], key: ChannelKey) -> Decimal10:
+def _decimal(entry: Mapping[int, Any], key: ChannelKey | Key) -> Decimal10:
     mantissa, exponent = _pair(entry, key)
     if not (-_INT64 <= mantissa < _INT64 and abs(exponent) <= Limit.MAX_EXPONENT):
         raise FrameError(f"{key.name} out of bounds", reason="range")

@@ -9,6 +9,8 @@ from enum import IntEnum
 from vitalwire_protocol import spec
 from vitalwire_protocol.spec import Key
 
+_CODES = {name.upper(): spec.SIGNALS[name].mdc for name in spec.CALIBRATED}
+_CALIBRATED = IntEnum("_CALIBRATED", _CODES)  # type: ignore[misc]
 KEYS: dict[str, type[IntEnum]] = {
     "header": spec.Header,
     "frame": Key,
@@ -16,6 +18,7 @@ KEYS: dict[str, type[IntEnum]] = {
     "event": spec.EventKey,
     "counters": spec.Counter,
     "key": spec.CoseKey,
+    "calibrations": _CALIBRATED,
 }
 
 
@@ -71,10 +74,12 @@ PLACES: dict[tuple[str, int], tuple[str, ...]] = {
     ("channel", spec.ChannelKey.RATE): ("numerator", "denominator"),
     ("channel", spec.ChannelKey.SCALE): ("mantissa", "exponent of ten"),
     ("channel", spec.ChannelKey.OFFSET): ("mantissa", "exponent of ten"),
+    **{("calibrations", int(mdc)): ("mantissa", "exponent of ten") for mdc in _CALIBRATED},
 }
 # Which map stands in which value.
 INSIDE: dict[tuple[str, int], str] = {
     ("frame", Key.PUBLIC_KEY): "key",
+    ("frame", Key.CALIBRATIONS): "calibrations",
     ("frame", Key.CHANNELS): "channel",
     ("frame", Key.EVENTS): "event",
     ("frame", Key.COUNTERS): "counters",

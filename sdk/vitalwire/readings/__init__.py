@@ -6,7 +6,7 @@ to what stands in `ALGORITHMS`; a change of what an algorithm answers is a new v
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TypeAlias
@@ -38,7 +38,7 @@ class Algorithm:
     function: _Function
     step: Decimal
     rate: float = 0.0
-    calibrated: bool = True
+    by_curve: bool = False  # it follows a calibration, where the sensor has one; its function takes that last
 
     @property
     def unit(self) -> str:
@@ -53,7 +53,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     Algorithm("heart_rate", "ecg-beats", 1, ("ecg_lead_ii",), heart_rate, _TENTH, ECG_RATE),
     Algorithm("heart_rate", "ecg-beats", 1, ("ecg_lead_i",), heart_rate, _TENTH, ECG_RATE),
     Algorithm("pulse_rate", "ppg-systoles", 1, ("ppg_ir",), pulse_rate, _TENTH, PPG_RATE),
-    Algorithm("spo2", "ratio-of-ratios", 1, ("ppg_red", "ppg_ir"), spo2, _TENTH, PPG_RATE, False),
+    Algorithm("spo2", "ratio-of-ratios", 1, ("ppg_red", "ppg_ir"), spo2, _TENTH, PPG_RATE, by_curve=True),
     Algorithm("respiration_rate", "ecg-modulation", 1, ("ecg_lead_ii",), from_ecg, _TENTH, ECG_RATE),
     Algorithm("respiration_rate", "ecg-modulation", 1, ("ecg_lead_i",), from_ecg, _TENTH, ECG_RATE),
     Algorithm("respiration_rate", "ppg-modulation", 1, ("ppg_ir",), from_ppg, _TENTH, PPG_RATE),
@@ -63,20 +63,24 @@ ALGORITHMS: tuple[Algorithm, ...] = (
 )
 
 
-def derive(channels: Mapping[str, Samples]) -> list[Reading]:
-    """Return one reading, or its absence, of each kind whose channels are there; UsageError without SciPy, sleepecg."""
+def derive(channels: Mapping[str, Samples], curves: Mapping[str, Sequence[float]] | None = None) -> list[Reading]:
+    """Return one reading, or its absence, of each kind whose channels are there; UsageError without SciPy, sleepecg.
+
+    `curves` holds the sensors' calibrations by the reading's name: coefficients of a polynomial, the constant first.
+    """
     done: dict[str, Reading] = {}
     for algorithm in ALGORITHMS:
         samples = [channels[name] for name in algorithm.channels if name in channels]
         fits = len(samples) == len(algorithm.channels) and all(each.rate >= algorithm.rate for each in samples)
         if fits and algorithm.reading not in done:
-            done[algorithm.reading] = _read(algorithm, samples)
+            done[algorithm.reading] = _read(algorithm, samples, (curves or {}).get(algorithm.reading))
     return list(done.values())
 
 
-def _read(algorithm: Algorithm, samples: list[Samples]) -> Reading:
+def _read(algorithm: Algorithm, samples: list[Samples], curve: Sequence[float] | None) -> Reading:
+    by_curve = algorithm.by_curve and curve is not None
     try:
-        found = algorithm.function(*samples)
+        found = algorithm.function(*samples, *([curve] if by_curve else []))
     except ImportError as error:
         raise UsageError(f"readings need {error.name}", advice='pip install "vitalwire[readings]"') from None
     value = None
@@ -91,5 +95,5 @@ def _read(algorithm: Algorithm, samples: list[Samples]) -> Reading:
         algorithm.name,
         algorithm.version,
         algorithm.channels,
-        algorithm.calibrated,
+        by_curve or not algorithm.by_curve,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .filters import bandpass
@@ -9,17 +11,17 @@ from .model import Estimate, Reason, Samples, absent
 from .ppg import BAND, pulses
 from .rate import pieces
 
-# SpO2 = A - B R, the line that textbooks and chip makers' notes give where nobody calibrated (Webster, "Design of
+# SpO2 = 110 - 25 R, the line that textbooks and chip makers' notes give where nobody calibrated (Webster, "Design of
 # Pulse Oximeters", 1997, chapter 10).
-TYPICAL = (110.0, 25.0)
+TYPICAL = (110.0, -25.0)
 ALIKE = 0.9  # correlation of the two wavelengths in the pulse band
 PERFUSION = 0.0005  # alternating over steady light, at least
-RANGE = (70.0, 102.0)  # below, no line holds; a little above 100 is the line's error
+RANGE = (70.0, 102.0)  # below, no curve holds; a little above 100 is the curve's error
 FULL = 100.0
 
 
-def spo2(red: Samples, infrared: Samples, line: tuple[float, float] = TYPICAL) -> Estimate:
-    """Return the oxygen saturation (%) of a window; `line` is A, B of the sensor's calibration.
+def spo2(red: Samples, infrared: Samples, curve: Sequence[float] = TYPICAL) -> Estimate:
+    """Return the oxygen saturation (%) of a window: `curve` is the sensor's calibration, a polynomial of R from c0 on.
 
     The values must be light as counted, nothing subtracted.
     """
@@ -48,5 +50,5 @@ def spo2(red: Samples, infrared: Samples, line: tuple[float, float] = TYPICAL) -
         return absent(Reason.NO_SIGNAL, quality)
     if 2 * len(ratios) < len(good):
         return absent(Reason.NOISE, quality)
-    value = line[0] - line[1] * float(np.median(ratios))
+    value = float(np.polynomial.Polynomial(curve)(np.median(ratios)))
     return Estimate(min(value, FULL), quality) if RANGE[0] <= value <= RANGE[1] else absent(Reason.IMPLAUSIBLE, quality)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vitalwire import cbor, crypto, encryption
 from vitalwire.codec.encode import encode_block
-from vitalwire.messages import Channel, Decimal10
+from vitalwire.messages import Calibration, Channel, Decimal10
 from vitalwire_protocol import spec
 from vitalwire_protocol.spec import ChannelKey, Event, EventKey, Key, Kind
 
@@ -66,9 +66,11 @@ class FakeDevice:
         seed: int = 0,
         policy: spec.Policy = spec.Policy.SIGN,
         group: int = 8,
+        calibrations: Sequence[Calibration] = (),
     ) -> None:
         self.name = name
         self.channels = tuple(channels)
+        self.calibrations = tuple(calibrations)
         self.policy = policy
         self.secret = secrets.token_bytes(spec.SECRET_SIZE)
         self.private_key = private_key or ec.generate_private_key(ec.SECP256R1())
@@ -147,7 +149,9 @@ class FakeDevice:
 
     def _description(self) -> dict[int, object]:
         key = {-3: self.point[33:], -2: self.point[1:33], -1: spec.CRV_P256, 1: spec.KTY_EC2}
+        curves = {each.mdc: [[c.mantissa, c.exponent] for c in each.coefficients] for each in self.calibrations}
         return {
+            **({Key.CALIBRATIONS: curves} if curves else {}),
             Key.VERSION: spec.VERSION,
             Key.DEVICE: self.name,
             Key.PUBLIC_KEY: key,

@@ -136,6 +136,11 @@ def check_descriptor(keys: dict[int, Any]) -> None:
         ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\4" + key[-2] + key[-3])
     except ValueError:
         raise Refused("not a point") from None
+    curves = keys.get(23, {})
+    need(type(curves) is dict and all(whole(code, 0, 2**32 - 1) for code in curves), "calibrations")
+    for decimal in [decimal for curve in curves.values() for decimal in listed(curve, 1, 4)]:
+        mantissa, exponent = listed(decimal, 2, 2)
+        need(whole(mantissa, -(2**63), TOP) and whole(exponent, -24, 24), "calibration")
     rates: list[Any] = []
     names: set[str] = set()
     before = None

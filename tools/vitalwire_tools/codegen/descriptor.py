@@ -42,6 +42,7 @@ def largest(board: str, names: Iterable[str]) -> int:
             }
             channels.append(row | ({ChannelKey.MDC: signal.mdc} if signal.mdc else {}))
     point = bytes(32)
+    curve = [[cbor.MIN_INT, -int(Limit.MAX_EXPONENT)]] * Limit.MAX_COEFFICIENTS
     contents: dict[int, object] = {
         Key.KIND: int(spec.Kind.DESCRIPTOR),
         Key.BOOT: int(Limit.MAX_BOOT),
@@ -57,6 +58,7 @@ def largest(board: str, names: Iterable[str]) -> int:
         Key.FIRMWARE: "x" * Limit.MAX_TEXT,
         Key.POLICY: int(spec.Policy.SIGN),
         Key.CHANNELS: channels,
+        Key.CALIBRATIONS: {spec.SIGNALS[name].mdc: curve for name in spec.CALIBRATED},
     }
     return len(cbor.encode(contents)) + _WRAPPING
 

@@ -54,6 +54,11 @@ def _signals() -> str:
     return _table(("name", "MDC", "reference id", "LOINC", "UCUM"), rows)
 
 
+def _calibrated() -> str:
+    rows = ((f"`{name}`", spec.SIGNALS[name].mdc, x) for name, x in spec.CALIBRATED.items())
+    return _table(("reading", "MDC", "x"), rows)
+
+
 def _aad() -> str:
     names = sorted(n for n in vars(spec) if n.startswith("AAD_"))
     return _table(("use", "external_aad"), ((n[4:].lower(), f"`{getattr(spec, n).decode()}`") for n in names))
@@ -68,6 +73,7 @@ def _info() -> str:
 
 SPECIAL: dict[str, Callable[[], str]] = {
     "SIGNALS": _signals,
+    "CALIBRATED": _calibrated,
     "AAD": _aad,
     "INFO": _info,
     "nonce": lambda: _struct("Nonce", spec.PrivateNonce),
