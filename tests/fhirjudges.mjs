@@ -1,7 +1,9 @@
 // Judges FHIR resources, one a line of the file given: prints one JSON object a line with what is wrong by each judge.
-// medplum: the base resource and each profile named in `meta` that HL7 publishes with R4. fhir: errors, no warnings.
+// medplum: the base resource and each profile named in `meta` that HL7 publishes with R4, or that stands in fhirphd.mjs.
+// fhir: errors, no warnings.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { URL as PHD, phdRtsa } from './fhirphd.mjs';
 
 globalThis.WebSocket ??= class {}; // medplum's client, not used here, wants one at import; Node 20 has none
 const { indexStructureDefinitionBundle, validateResource } = await import('@medplum/core');
@@ -11,6 +13,8 @@ const { Fhir } = createRequire(import.meta.url)('fhir');
 for (const name of ['profiles-types', 'profiles-resources'])
   indexStructureDefinitionBundle(readJson(`fhir/r4/${name}.json`));
 const profiles = new Map(readJson('fhir/r4/profiles-others.json').entry.map(({ resource }) => [resource.url, resource]));
+const r4 = readJson('fhir/r4/profiles-resources.json').entry.map(({ resource }) => resource);
+profiles.set(PHD, phdRtsa(r4.find(({ id }) => id === 'Observation')));
 const fhir = new Fhir();
 
 function medplum(resource) {

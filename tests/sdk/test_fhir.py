@@ -200,7 +200,10 @@ def test_only_the_window_that_has_data() -> None:
 
 
 def test_the_personal_health_device_guide_knows_no_tokens() -> None:
-    """In its mode each run of valid samples is an Observation of its own, with its profile and only numbers."""
+    """In its mode each run of valid samples is an Observation of its own, with only numbers: the very counts.
+
+    Only what has an MDC code claims the guide's profile, which wants one.
+    """
     sources = Board().played(6, MARKS)
     plain, split = (waves(mapped(sources, Plan(phd=phd)), "ecg_lead_i") for phd in (False, True))
     assert len(plain) == 2
@@ -209,6 +212,15 @@ def test_the_personal_health_device_guide_knows_no_tokens() -> None:
     assert all(each["meta"]["profile"] == [PHD] for each in split)
     assert all("lowerLimit" not in each["valueSampledData"] for each in split)
     assert len({each["id"] for each in [*plain, *split]}) == 5
+    counts, words = (np.concatenate(parts) for parts in zip(*(_sampled(each) for each in plain), strict=True))
+    assert np.array_equal(np.concatenate([_sampled(each)[0] for each in split]), counts[words == ""])
+    local = waves(mapped(sources, Plan(phd=True)), "accel_x")
+    assert local
+    assert not any("meta" in each for each in local)
+
+
+def _sampled(each: dict[str, Any]) -> tuple[Any, Any]:
+    return counts_of(each["valueSampledData"])
 
 
 PHD = "http://hl7.org/fhir/uv/phd/StructureDefinition/PhdRtsaObservation"

@@ -69,6 +69,11 @@ def number(change: Callable[[Resource], object]) -> tuple[str, Callable[[Resourc
     return "valueQuantity", change
 
 
+def phd(change: Callable[[Resource], object]) -> tuple[str, Callable[[Resource], object]]:
+    """Return a fault of a waveform after the Personal Health Device guide."""
+    return "PhdRtsaObservation", change
+
+
 FAULTS: dict[str, tuple[str, Callable[[Resource], object]]] = {
     "no-status": wave(lambda each: each.pop("status")),
     "status-word": wave(lambda each: each.update(status="done")),
@@ -83,6 +88,13 @@ FAULTS: dict[str, tuple[str, Callable[[Resource], object]]] = {
     "vital-category": number(lambda each: each.pop("category")),
     "vital-subject": number(lambda each: each.pop("subject")),
     "unknown-member": number(lambda each: each.update(heartRate=72)),
+    "phd-factor": phd(lambda each: each["valueSampledData"].pop("factor")),
+    "phd-unit": phd(lambda each: each["valueSampledData"]["origin"].pop("code")),
+    "phd-unit-system": phd(lambda each: each["valueSampledData"]["origin"].update(system="urn:other")),
+    "phd-mdc": phd(lambda each: each["code"]["coding"].pop(0)),
+    "phd-category": phd(lambda each: each["category"][0]["coding"][0].update(code="procedure")),
+    "phd-device": phd(lambda each: each.pop("device")),
+    "phd-time": phd(lambda each: each.pop("effectivePeriod")),
 }
 
 
@@ -90,7 +102,8 @@ def test_judges_would_say_if_it_were_wrong(resources: list[Resource], tmp_path: 
     """Of each planted fault at least one judge says so: accepting is worth something."""
     planted = []
     for name, (key, change) in FAULTS.items():
-        able = (each for each in resources if key in each and (key != "valueQuantity" or "meta" in each))
+        meant = (each for each in resources if each["resourceType"] == "Observation")
+        able = (each for each in meant if key in dumps(each) and (key != "valueQuantity" or "meta" in each))
         resource = copy.deepcopy(next(able))
         change(resource)
         planted.append(resource | {"id": name})

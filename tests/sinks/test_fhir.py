@@ -18,7 +18,7 @@ from vitalwire import jws
 from vitalwire.assignments import Assignments
 from vitalwire.errors import SinkError
 from vitalwire.fhir import Entry as Made
-from vitalwire.fhir import Gateway, Mapper, Source, loads
+from vitalwire.fhir import Gateway, Mapper, Plan, Source, loads
 from vitalwire.fhir.jsontext import digest
 from vitalwire.frame import parse
 from vitalwire.signals import decode
@@ -60,9 +60,9 @@ class Ward:
         body = parse(self.entries[0].raw).body  # the gateway's archive has it
         return from_settings(Settings.model_validate(values), lambda digest: body)
 
-    def expected(self, entries: Sequence[Entry] | None = None) -> dict[str, dict[str, Any]]:
+    def expected(self, entries: Sequence[Entry] | None = None, plan: Plan | None = None) -> dict[str, dict[str, Any]]:
         """Return the Observations by id that whole, complete windows make, by the mapping and no sink."""
-        mapper = Mapper(Gateway(jws.load_key(self.folder / "key.pem")), lambda *_: "Patient/p")
+        mapper = Mapper(Gateway(jws.load_key(self.folder / "key.pem")), lambda *_: "Patient/p", plan)
         descriptor = parse(self.entries[0].raw).body
         assert descriptor is not None
         found = {}
@@ -185,6 +185,27 @@ async def test_a_late_frame_amends(server: str, ward: Ward) -> None:
     whole = sorted([*ward.entries, late], key=lambda entry: entry.seq)
     expected = {key: each | {"status": after[key]["status"]} for key, each in ward.expected(whole).items()}
     assert same({key: after[key] for key in expected}, expected)
+
+
+async def test_runs_of_the_phd_guide_are_taken_back(server: str, ward: Ward) -> None:
+    """With `phd` each run of samples is an Observation; one that a late frame joins to another is entered in error.
+
+    The sink that writes so need not be the one that wrote before.
+    """
+    ward.assign()
+    late = ward.entries.pop(8)
+    await drive(ward.sink(server, phd=True, wait=0.01), ward.entries)
+    before = await ward.there(server)
+    assert not any("E" in each["valueSampledData"]["data"] for each in before.values() if "valueSampledData" in each)
+    whole = sorted([*ward.entries, late], key=lambda entry: entry.seq)
+    sink = ward.sink(server, "another.db", phd=True)
+    await drive(sink, whole)
+    after = await ward.there(server)
+    gone = {key: each for key, each in after.items() if each["status"] == "entered-in-error"}
+    assert len(gone) == len(RATES)
+    assert not any(key.startswith("value") for each in gone.values() for key in each)
+    there = {key: each | {"status": "final"} for key, each in after.items() if key not in gone}
+    assert same({key: there[key] for key in ward.expected(whole, Plan(phd=True))}, ward.expected(whole, Plan(phd=True)))
 
 
 async def test_nobody_is_guessed(server: str, ward: Ward) -> None:

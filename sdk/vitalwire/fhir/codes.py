@@ -25,7 +25,6 @@ VERIFICATION_SIGNATURE = "1.2.840.10065.1.12.1.5"
 PROFILE = "http://hl7.org/fhir/StructureDefinition/"
 PHD_WAVEFORM = "http://hl7.org/fhir/uv/phd/StructureDefinition/PhdRtsaObservation"
 PHD_CATEGORY = "http://hl7.org/fhir/uv/phd/CodeSystem/PhdObservationCategories"
-GATEWAY_DEVICE = PROFILE + "observation-gatewayDevice"
 
 # Ours, for what nobody else has a code or a place.
 OURS = "urn:vitalwire:fhir:"

@@ -7,7 +7,6 @@ resources.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -24,7 +23,7 @@ from .proof import Gateway, board, provenance
 from .windows import SECOND, Source, Window
 
 WAVE_SECONDS, READING_SECONDS = 10, 60
-REMEMBERED = 256  # windows of which it is known how many Observations they had
+REMEMBERED = 256  # windows of which it is known which Observations they had
 
 # Who wore a device from one moment to another (microseconds since 1970): a Patient reference, or None.
 Wearer: TypeAlias = Callable[[bytes, int, int], str | None]
@@ -91,7 +90,7 @@ class Mapper:
         self._gateway = gateway
         self._wearer = wearer
         self._gatherers = [Gatherer(form, length, patience) for form, length in (plan or Plan()).forms]
-        self._runs: dict[WindowKey, Counter[str]] = {}  # how many Observations each channel has had in a window
+        self._runs: dict[WindowKey, dict[str, Resource]] = {}  # what would take back each of a window, by id
 
     def add(self, source: Source, now: float = 0.0) -> Iterator[Entry | Held | Late]:
         """Take a frame; yield what is complete now."""
@@ -124,13 +123,12 @@ class Mapper:
     def _without_lost_runs(self, entry: Entry) -> Entry:
         """Return an entry that takes back Observations whose runs a late frame has joined to others."""
         key = entry.window.key
-        before, now = self._runs.pop(key, Counter[str]()), Counter(each.name for each in entry.observations)
+        now = {each.resource["id"]: withdrawn(each.resource) for each in entry.observations}
+        before = self._runs.pop(key, {})
         self._runs[key] = now
         if len(self._runs) > REMEMBERED:
             del self._runs[next(iter(self._runs))]
-        subject = entry.observations[0].resource["subject"]["reference"]
-        lost = [(name, run) for name, count in before.items() for run in range(now[name], count)]
-        return replace(entry, withdrawn=tuple(withdrawn(entry.window, name, run, subject) for name, run in lost))
+        return replace(entry, withdrawn=tuple(each for name, each in before.items() if name not in now))
 
 
 def make(window: Window, gateway: Gateway, wearer: Wearer) -> Entry | Held | None:

@@ -59,7 +59,10 @@ def _waves(window: Window, fit: Fit, subject: str) -> Iterator[Made]:
 
 
 def _phd(window: Window, fit: Fit, subject: str) -> Iterator[Made]:
-    """HL7's Personal Health Device guide knows no U, L and E: each run of valid samples is an Observation."""
+    """HL7's Personal Health Device guide knows no U, L and E: each run of valid samples is an Observation.
+
+    Its profile wants an MDC code, so what has none does not claim it.
+    """
     for channel in _sampled_fast(window):
         found = track(window, channel)
         if found is None:
@@ -69,7 +72,8 @@ def _phd(window: Window, fit: Fit, subject: str) -> Iterator[Made]:
         for number, (low, high) in enumerate(run for run in runs if run[1] - run[0] >= SHORTEST_RUN):
             category = codes.PHD_CATEGORY, "phd-observation"
             made = _wave(window, found, fit, subject, category, low, high, number)
-            made.resource["meta"] = {"profile": [codes.PHD_WAVEFORM]}
+            if made.resource["code"]["coding"][0]["system"] == codes.MDC:
+                made.resource["meta"] = {"profile": [codes.PHD_WAVEFORM]}
             yield made
 
 
@@ -177,10 +181,10 @@ def _value(reading: Reading) -> Resource:
 # ---------------------------------------------------------------- what all share
 
 
-def withdrawn(window: Window, name: str, run: int, subject: str) -> Resource:
-    """Return the Observation that takes back one whose run of samples has become part of another."""
-    made = _observation(window, name, subject, (codes.PHD_CATEGORY, "phd-observation"), run)
-    return made | {"status": WITHDRAWN, "code": _code(name)}
+def withdrawn(resource: Resource) -> Resource:
+    """Return what takes back an Observation whose run of samples has become part of another."""
+    said = ("value", "effective", "meta")
+    return {key: each for key, each in resource.items() if not key.startswith(said)} | {"status": WITHDRAWN}
 
 
 def _observation(window: Window, name: str, subject: str, category: tuple[str, str], run: int) -> Resource:

@@ -26,5 +26,6 @@ class Settings(SinkSettings):
     tls: Tls = Tls()
     wave: int = Field(WAVE_SECONDS, ge=1, le=3600)  # seconds of waveform in an Observation
     readings: int = Field(READING_SECONDS, ge=10, le=3600)  # seconds that a reading is made of
+    phd: bool = False  # waveforms after HL7's Personal Health Device guide
     wait: float = Field(30.0, gt=0)  # seconds that a window waits for frames that are missing
     hold: int = Field(100_000, ge=1024)  # frames

@@ -58,7 +58,7 @@ class Fhir:
         self._settings = settings
         self._find = find
         self._known: dict[bytes, Descriptor] = {}
-        self._plan = Plan(settings.wave, settings.readings)
+        self._plan = Plan(settings.wave, settings.readings, settings.phd)
         self._open = contextlib.AsyncExitStack()
         self._busy = asyncio.Lock()
         self._devices: dict[bytes, _Device] = {}

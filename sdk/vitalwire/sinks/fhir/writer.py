@@ -1,7 +1,8 @@
 """Writes one window to a server exactly once: the Provenance comes last, so a window that has one is whole.
 
 What the server's Provenance names is what was written: the same frames or fewer change nothing, more amend it, and a
-frame that comes when the others are gone is refused, never written over them.
+frame that comes when the others are gone is refused, never written over them. An Observation that amending leaves
+without samples of its own is taken back.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from vitalwire.fhir import Gateway, Held, Hold, Wearer, WindowKey, gateway_devic
 from vitalwire.fhir.ids import provenance_id
 from vitalwire.fhir.jsontext import Resource
 from vitalwire.fhir.mapping import make
+from vitalwire.fhir.observations import withdrawn
 from vitalwire.fhir.proof import entity
 from vitalwire.fhir.windows import Window
 
@@ -75,6 +77,9 @@ class Writer:
         for each in made.observations:
             found = await self._server.read(f"Observation/{each.resource['id']}") if before else None
             await self._server.write(each.resource, found and found.version)
+        for reference in _targets(before.resource) - _targets(made.provenance) if before else ():
+            if (lost := await self._server.read(reference)) is not None:
+                await self._server.write(withdrawn(lost.resource), lost.version)
         await self._server.write(made.provenance, before and before.version)
         return True
 
@@ -83,5 +88,13 @@ def _frames(provenance: Resource) -> set[str]:
     """Return the frames that a Provenance names."""
     try:
         return {each["what"]["identifier"]["value"] for each in provenance["entity"]}
+    except (KeyError, TypeError):
+        raise SinkError("the server's Provenance is none of ours", reason="form") from None
+
+
+def _targets(provenance: Resource) -> set[str]:
+    """Return the Observations that a Provenance names."""
+    try:
+        return {each["reference"] for each in provenance["target"]}
     except (KeyError, TypeError):
         raise SinkError("the server's Provenance is none of ours", reason="form") from None
