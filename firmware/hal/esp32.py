@@ -76,10 +76,10 @@ def i2c(number):
     return machine.I2C(number, scl=machine.Pin(scl), sda=machine.Pin(sda), freq=baud)
 
 
-def spi(number):
+def spi(number, phase=0):
     _, _, baud, sck, mosi, miso = _bus("spi", number)
     pin = machine.Pin
-    return machine.SPI(number, baudrate=baud, polarity=0, phase=0, sck=pin(sck), mosi=pin(mosi), miso=pin(miso))
+    return machine.SPI(number, baudrate=baud, polarity=0, phase=phase, sck=pin(sck), mosi=pin(mosi), miso=pin(miso))
 
 
 def output(pin):
@@ -114,6 +114,60 @@ class irq:
 
     def level(self):
         return self.pin()
+
+
+def level(pin):
+    return machine.Pin(pin, machine.Pin.IN)
+
+
+# Calls a handler with the microseconds since the last call, at each falling edge. The scheduler may hold several calls.
+class each:
+    def __init__(self, pin):
+        self.pin = machine.Pin(pin, machine.Pin.IN, machine.Pin.PULL_UP)
+        self.raw = array("i", (0,))
+        self.handler = None
+
+    def start(self, handler):
+        self.handler = handler
+        self.raw[0] = time.ticks_us()
+        self._on()
+
+    def _on(self):
+        self.pin.irq(self._call, machine.Pin.IRQ_FALLING)
+
+    def stop(self):
+        self.handler = None
+        self.pin.irq(None)
+
+    def _call(self, _):
+        raw = time.ticks_us()
+        elapsed = time.ticks_diff(raw, self.raw[0])
+        self.raw[0] = raw
+        if self.handler:
+            self.handler(elapsed)
+
+    def newest(self):
+        now = ticks()
+        return now - time.ticks_diff(_raw, self.raw[0])
+
+
+# The same, a number of times a second.
+class every(each):
+    timers = 0
+
+    def __init__(self, times, seconds):
+        self.raw = array("i", (0,))
+        self.handler = None
+        self.rate = times / seconds
+        self.timer = machine.Timer(every.timers)
+        every.timers += 1
+
+    def _on(self):
+        self.timer.init(mode=machine.Timer.PERIODIC, freq=self.rate, callback=self._call)
+
+    def stop(self):
+        self.handler = None
+        self.timer.deinit()
 
 
 class adc:

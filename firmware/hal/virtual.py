@@ -159,8 +159,39 @@ class _Part:
 
 
 i2c = _Part
-spi = _Part
 adc = _Part
+
+
+def spi(number, phase=0):
+    return _Part(number | phase << 7)
+
+
+def level(pin):
+    return _Part(pin).level
+
+
+# For virtual_handlers.
+def set_time(now):
+    global _now
+    _now = now
+
+
+def quiet(line, until):
+    # nothing happens to that line before then
+    _call(_IDLE | 256 << line.line, until, None, _value, 8)
+    return _value[0]
+
+
+def each(pin):
+    from hal.virtual_handlers import Each
+
+    return Each(pin)
+
+
+def every(times, seconds):
+    from hal.virtual_handlers import Every
+
+    return Every(times, seconds)
 
 
 def irq(pin, wakes=True):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from vitalwire_tools.codegen.board import SELECTS
+from vitalwire_tools.codegen.board import KEYS
 from vitalwire_tools.codegen.parts import driver, parts
-from vitalwire_tools.virtual.chips.base import I2cChip
+from vitalwire_tools.virtual.chips.base import AnalogChip, I2cChip, SpiChip
 from vitalwire_tools.virtual.hardware import CHIPS
 
 
 def test_every_part_has_a_driver_and_a_model_on_its_bus() -> None:
     """What a board.toml may name is what has a driver in the firmware and a model of the same bus, no more or less."""
-    assert {part: "i2c" if issubclass(chip, I2cChip) else "spi" for part, chip in CHIPS.items()} == parts()
-    assert set(parts().values()) == set(SELECTS)
+    kinds = {I2cChip: "i2c", SpiChip: "spi", AnalogChip: "adc"}
+    assert {part: kinds[chip.__bases__[0]] for part, chip in CHIPS.items()} == parts()
+    assert set(parts().values()) == set(KEYS)
 
 
 def test_every_driver_says_what_its_chip_takes() -> None:

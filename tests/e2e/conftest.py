@@ -38,7 +38,7 @@ def bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
 
         def start(settings: dict[str, Any] | None = None, maker: bytes = b"", **options: Any) -> Bench:
             folder = tmp_path / f"board{len(list(tmp_path.iterdir()))}"
-            identity = create(folder, settings=settings, maker=maker)
+            identity = create(folder, settings=settings, maker=maker, board=options.get("board", ""))
             registry = stack.enter_context(Registry(tmp_path / f"{folder.name}.registry"))
             registry.enrol(crypto.thumbprint(identity.public_key), "virtual", secret=identity.secret)
             return Bench(stack.enter_context(VirtualBoard(Options(folder, **options))), identity, registry)

@@ -70,6 +70,9 @@ def virtual(
         Path | None, typer.Option(metavar="DIR", help="Where its flash is kept; made if it is not there.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the chips' jitter: the same seed gives the same samples.")] = 0,
+    board: Annotated[
+        str | None, typer.Option(metavar="BOARD", help="Another board's name or board.toml: its sensors and pins.")
+    ] = None,
     policy: Annotated[
         str | None, typer.Option(metavar=POLICIES, help="How it protects its frames from now on; without, as before.")
     ] = None,
@@ -92,13 +95,14 @@ def virtual(
         from .virtual.faults import FaultError
         from .virtual.machine import ABOUT, FLASH, Machine, Options, board_file, create
 
-    home = (folder or paths.data_dir() / "boards" / "virtual").resolve()
+    described = str(catalog.locate(board)[1].resolve()) if board else ""
+    home = (folder or paths.data_dir() / "boards" / (Path(described).parent.name or "virtual")).resolve()
     if not (home / FLASH).exists():
-        create(home, maker=crypto.public_point(jws.load_public_key(maker)) if maker else b"")
+        create(home, board=described, maker=crypto.public_point(jws.load_public_key(maker)) if maker else b"")
     public_key = bytes.fromhex(json.loads((home / ABOUT).read_text())["public_key"])
     thumbprint = crypto.thumbprint(public_key)
     with Registry(registry or paths.registry_file()) as trusted:
-        offset, size = board_file().partitions["vfs"]
+        offset, size = board_file(path=described).partitions["vfs"]
         flash = (home / FLASH).read_bytes()
         files = flash[offset : offset + size]
         if policy is not None:
@@ -110,7 +114,9 @@ def virtual(
             with audited(paths.audit_file(), "device-enrol", name, thumbprint):
                 trusted.enrol(thumbprint, name, secret=secret)
         known = trusted.get(thumbprint)
-    options = Options(home, speed=speed, cpu=cpu, seed=seed, listen=_address(listen), faults=_faults(faults))
+    options = Options(
+        home, speed=speed, cpu=cpu, seed=seed, listen=_address(listen), faults=_faults(faults), board=described
+    )
     try:
         machine = Machine(options, lambda event: _say(event, as_json=as_json))
     except FaultError as error:

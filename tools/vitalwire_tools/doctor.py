@@ -35,8 +35,7 @@ class Finding:
 
 
 def _where(sensor: Sensor) -> str:
-    place = f"0x{sensor.select:02X} on i2c.{sensor.bus}" if sensor.kind == "i2c" else f"spi.{sensor.bus}"
-    return f"{sensor.part} ({place})"
+    return f"{sensor.part} ({sensor.place})"
 
 
 def _clock(prompt: Prompt, head: str) -> Finding:

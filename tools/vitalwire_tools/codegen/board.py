@@ -25,12 +25,16 @@ FEATURES = (
 ONBOARD = ("button", "led", "display", "buzzer", "microphone", "hold", "i2c", "memory")
 SUPPLIES = ("3V3", "5V", "GND", "EN", "RST", "BAT")  # what a header has beside GPIOs
 LOWEST, HIGHEST = 0x08, 0x77  # I2C addresses a chip may have
-# Buses by kind, with what drives each line; what a sensor adds to its kind: (key, role of its pin, "" for a number)
+# Buses by kind, with what drives each line; a sensor's keys by its kind, with the role of each pin ("" for a number)
 LINES = {
     "i2c": (("scl", "drives"), ("sda", "drives")),
     "spi": (("sck", "drives"), ("mosi", "drives"), ("miso", "hears")),
 }
-SELECTS = {"spi": ("select", "drives"), "i2c": ("address", "")}
+KEYS = {
+    "spi": (("spi", ""), ("select", "drives"), ("interrupt", "listens")),
+    "i2c": (("i2c", ""), ("address", ""), ("interrupt", "listens")),
+    "adc": (("adc", "measures"), ("plus", "hears"), ("minus", "hears")),
+}
 
 
 class BoardError(ValueError):
@@ -39,13 +43,29 @@ class BoardError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Sensor:
-    """One sensor chip: `select` is its I2C address or its chip-select pin; `interrupt` is -1 when not wired."""
+    """One sensor chip: `select` is its I2C address or its chip-select pin; `interrupt` is -1 when not wired.
+
+    Those three are what KEYS names for its kind: of an analogue part, the pins of its output and its two levels.
+    """
 
     part: str
     kind: str
     bus: int
     select: int
     interrupt: int
+
+    def pins(self) -> Iterator[tuple[str, str, int]]:
+        """Yield its own pins: key, role, GPIO."""
+        for (key, role), pin in zip(KEYS[self.kind], (self.bus, self.select, self.interrupt), strict=True):
+            if role and pin >= 0:
+                yield key, role, pin
+
+    @property
+    def place(self) -> str:
+        """Where on the board it is, in a person's words."""
+        if self.kind == "adc":
+            return f"GPIO {self.bus}"
+        return f"{f'0x{self.select:02X} on ' * (self.kind == 'i2c')}{self.kind}.{self.bus}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +113,8 @@ class Board:
             for (line, role), pin in zip(LINES[kind], row[1:], strict=True):
                 yield Wire(f"{kind}.{number}: {line}", role, pin)
         for number, sensor in enumerate(self.sensors):
-            where = f"sensor {number} ({sensor.part})"
-            key, role = SELECTS[sensor.kind]
-            if role:
-                yield Wire(f"{where}: {key}", role, sensor.select)
-            if sensor.interrupt >= 0:
-                yield Wire(f"{where}: interrupt", "listens", sensor.interrupt)
+            for key, role, pin in sensor.pins():
+                yield Wire(f"sensor {number} ({sensor.part}): {key}", role, pin)
         for pin in self.onboard.get("hold", ()):
             yield Wire("hold", "drives", pin)
         if self.battery:
@@ -203,17 +219,19 @@ def _sensor(row: dict[str, Any], number: int, buses: dict[tuple[str, int], tuple
         raise BoardError(f"{where}: a sensor is a table")
     part = _one_of(row.get("part"), f"{where}: part", parts())
     kind = parts()[part]
-    key, role = SELECTS[kind]
-    _take(row, where, part=str, interrupt_=int, **{kind: int, key: int})
-    if (kind, row[kind]) not in buses:
+    facts = driver(part)
+    bus, select, interrupt = (key for key, _ in KEYS[kind])
+    loose = kind != "adc" and "_EACH" not in facts
+    _take(row, where, part=str, **{bus: int, select: int, interrupt + "_" * loose: int})
+    if kind in LINES and (kind, row[kind]) not in buses:
         there = [f"{kind}.{n}" for k, n in buses if k == kind]
         raise BoardError(f"{where}: there is no bus {kind}.{row[kind]}; allowed: {', '.join(there) or 'none'}")
-    low, high = (0, 63) if role else (LOWEST, HIGHEST)
-    most = driver(part).get("_BAUD")
+    low, high = (LOWEST, HIGHEST) if kind == "i2c" else (0, 63)
+    most = facts.get("_BAUD")
     if isinstance(most, int) and buses[kind, row[kind]][0] > most:
         raise BoardError(f"{where}: {part} takes at most {most} baud; i2c.{row[kind]} has {buses[kind, row[kind]][0]}")
-    pin = _number(row.get("interrupt", -1), f"{where}: interrupt", -1, 63)
-    return Sensor(part, kind, row[kind], _number(row[key], f"{where}: {key}", low, high), pin)
+    pin = _number(row.get(interrupt, -1), f"{where}: {interrupt}", -1 if loose else 0, 63)
+    return Sensor(part, kind, row[kind], _number(row[select], f"{where}: {select}", low, high), pin)
 
 
 def _sensors(rows: list[Any], buses: dict[tuple[str, int], tuple[int, ...]]) -> tuple[Sensor, ...]:
@@ -228,6 +246,9 @@ def _sensors(rows: list[Any], buses: dict[tuple[str, int], tuple[int, ...]]) -> 
             raise BoardError(f"sensor {number} ({sensor.part}): {address} is {taken[place]}'s already")
         if sensor.kind == "i2c":
             taken[place] = sensor.part
+        shared = [other.part for other in found if (other.kind, other.bus) == (sensor.kind, sensor.bus)]
+        if len(shared) > 1 and "_EACH" in driver(sensor.part):
+            raise BoardError(f"sensor {number} ({sensor.part}): needs {sensor.kind}.{sensor.bus} for itself")
     return found
 
 

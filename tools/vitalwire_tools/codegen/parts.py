@@ -10,7 +10,7 @@ from functools import cache
 
 from ..folders import FIRMWARE
 
-NO_PART = {"__init__", "battery"}  # the battery has a table of its own in board.toml
+NO_PART = {"__init__", "battery", "sampled"}  # the battery has a table of its own; the others are what drivers share
 
 
 def constants(source: str) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from .board import LINES, SELECTS, Board, Sensor
+from .board import LINES, Board, Sensor
 from .chips import chips
 
 ROW, LANE, PAD = 22, 12, 30  # pixels
@@ -14,6 +14,7 @@ COLOURS = (
     *("#c0392b", "#2471a3", "#1e8449", "#b9770e", "#7d3c98", "#117a65", "#a04000", "#2e4053", "#d81b60", "#5d6d7e"),
     *("#00838f", "#6d4c41"),
 )
+LABELS = {"interrupt": "INT", "adc": "OUTPUT", "plus": "LO+", "minus": "LO-"}  # of a sensor's own pins
 STYLE = (
     "text{font:12px monospace;fill:#222}.t{font-weight:bold;font-size:14px}.s{fill:#777}.u{font-weight:bold}"
     "path{fill:none;stroke-width:2}rect{fill:#fff;stroke:#444;stroke-width:1.5}"
@@ -22,13 +23,11 @@ STYLE = (
 
 def _lines(board: Board, sensor: Sensor) -> Iterator[tuple[str, int, str]]:
     """Yield a sensor's pins: (label, GPIO or -1, net that joins it with others)."""
-    for (line, _), pin in zip(LINES[sensor.kind], board.buses[sensor.kind, sensor.bus][1:], strict=True):
-        yield line.upper(), pin, f"{sensor.kind}.{sensor.bus} {line}"
-    key, role = SELECTS[sensor.kind]
-    if role:
-        yield key.upper(), sensor.select, ""
-    if sensor.interrupt >= 0:
-        yield "INT", sensor.interrupt, ""
+    if sensor.kind in LINES:
+        for (line, _), pin in zip(LINES[sensor.kind], board.buses[sensor.kind, sensor.bus][1:], strict=True):
+            yield line.upper(), pin, f"{sensor.kind}.{sensor.bus} {line}"
+    for key, _, pin in sensor.pins():
+        yield LABELS.get(key, key.upper()), pin, ""
     yield "VCC", -1, "3V3"
     yield "GND", -1, "GND"
 

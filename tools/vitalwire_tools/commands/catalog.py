@@ -17,12 +17,17 @@ from ..folders import BOARDS
 
 def find(text: str) -> Board:
     """Return the board of this name, or of this file or folder; raises UsageError for one that is not or is wrong."""
+    return locate(text)[0]
+
+
+def locate(text: str) -> tuple[Board, Path]:
+    """Return as `find` does, and the board.toml."""
     given = Path(text)
     path = given / "board.toml" if given.is_dir() else given
     if not path.is_file():
         path = BOARDS / text / "board.toml"
     try:
-        return load(path)
+        return load(path), path
     except BoardError as error:
         raise UsageError(str(error)) from None
     except OSError:

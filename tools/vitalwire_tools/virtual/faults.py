@@ -8,21 +8,23 @@ from dataclasses import dataclass
 from typing import Any
 
 BOARD = "board"  # the name under which the board itself stalls
-SPI, I2C, TEMPERATURE, CELL = "max30003", ("max30102", "lsm6dso"), ("max30205", "mlx90614"), "adc"
-ANY = (SPI, *I2C, *TEMPERATURE)
+SPI, I2C, TEMPERATURE = ("max30003", "ads1292r"), ("max30102", "lsm6dso"), ("max30205", "mlx90614")
+ANALOG = "ad8232"
+CLOCKED = (*SPI, *I2C)
+ANY = (*CLOCKED, *TEMPERATURE)
 
 # fault: (chips it can befall, name and bounds of its own number)
 KINDS: dict[str, tuple[tuple[str, ...], tuple[str, float, float] | None]] = {
-    "drift": ((SPI, *I2C), ("ppm", -50_000, 50_000)),  # the chip's oscillator, against nominal
-    "jitter": ((SPI, *I2C), ("us", 0, 1_500)),  # each sample this much early or late at most
-    "lead_off": ((SPI,), None),
-    "saturate": ((SPI, *I2C), ("rail", -1, 1)),  # samples stand at the upper (1) or lower (-1) rail
+    "drift": (CLOCKED, ("ppm", -50_000, 50_000)),  # the chip's oscillator, against nominal
+    "jitter": (CLOCKED, ("us", 0, 1_500)),  # each sample this much early or late at most
+    "lead_off": ((*SPI, ANALOG), None),
+    "saturate": ((*CLOCKED, ANALOG), ("rail", -1, 1)),  # samples stand at the upper (1) or lower (-1) rail
     "nak": ((*I2C, *TEMPERATURE), None),  # nothing acknowledged; sampling goes on
     "noise": (TEMPERATURE[1:], None),  # one bit of each answer is wrong
     "missing": (ANY, None),  # not there, not powered
-    "wrong_part": ((SPI, *I2C, *TEMPERATURE[1:]), None),  # another part id
-    "wedged": ((SPI, *I2C), None),  # answers, but samples no more
-    "stuck_line": ((SPI, *I2C), None),  # the interrupt line stays low
+    "wrong_part": ((*CLOCKED, *TEMPERATURE[1:]), None),  # another part id
+    "wedged": (CLOCKED, None),  # answers, but samples no more
+    "stuck_line": ((SPI[0], *I2C), None),  # the interrupt line stays low
     "stall": ((BOARD,), None),  # the board does nothing for `for_s`
 }
 

@@ -26,9 +26,8 @@ from ..codegen.board import Board, BoardError, Sensor
 from ..codegen.parts import parts
 from . import faults as scripts
 from .chips import models
-from .chips.base import Chip, I2cChip, Played, Refused
+from .chips.base import AnalogChip, Chip, I2cChip, Played, Refused, SpiChip
 from .chips.battery import Battery
-from .chips.max30003 import Max30003
 
 CHIPS: dict[str, type[Chip]] = models(parts())
 LINES = 8
@@ -89,7 +88,9 @@ class Hardware:
         self._stalls = [fault for fault in script if fault.chip == scripts.BOARD]
         self._overhead = board.cpu.get(cpu, {}).get("bus", 0) // 1000
         self._i2c: dict[tuple[int, int], I2cChip] = {}
-        self._spi: dict[tuple[int, int], Max30003] = {}
+        self._spi: dict[tuple[int, int], SpiChip] = {}
+        self._analog: dict[int, AnalogChip | Battery] = {self.battery.cell.adc: self.battery} if self.battery else {}
+        self._levels: dict[int, tuple[AnalogChip, int]] = {}
         self._bits = {key: 1e6 / row[0] for key, row in board.buses.items()}  # microseconds of one bit
         self._pins: dict[int, Chip] = {}
         self._lines: list[Chip | None] = []
@@ -109,7 +110,11 @@ class Hardware:
             raise FileNotFoundError(f"no recording {kind.signal!r} for {row.part}")
         chip = kind(signals[kind.signal], script, seed * 256 + len(self.chips))
         self.chips[row.part] = chip
-        if isinstance(chip, Max30003):
+        if isinstance(chip, AnalogChip):
+            self._analog[row.bus] = chip
+            self._levels |= {row.select: (chip, 0), row.interrupt: (chip, 1)}
+            return
+        if isinstance(chip, SpiChip):
             self._spi[row.bus, row.select] = chip
         elif isinstance(chip, I2cChip):
             self._i2c[row.bus, row.select] = chip
@@ -243,14 +248,18 @@ class Hardware:
 
     def _spi_transfer(self, bus: int, select: int, continued: int, _: int, __: int, data: bytes) -> bytes:
         self.time += self._overhead
+        bus, phase = bus & 127, bus >> 7
         chip = self._spi.get((bus, select))
         start, step = self.time, 8 * self._bits["spi", bus]
         end = start + round(len(data) * step)
         if chip is None or "missing" in chip.active:
             self.time = end
             return bytes([NOTHING_DRIVES]) * len(data)
+        if phase != chip.phase:
+            raise Refused(f"{chip.part}: SPI mode {chip.phase}, not {phase}")
         if not continued:
             chip.begin_frame()
+        chip.begin_transfer(step)
         out = bytearray()
         for number, value in enumerate(data):
             self.time = start + round(number * step)
@@ -286,10 +295,13 @@ class Hardware:
         return struct.pack("<q", len(self._lines) - 1)
 
     def _level(self, pin: int, *_: object) -> bytes:
+        if pin in self._levels:
+            part, which = self._levels[pin]
+            return struct.pack("<q", part.level(which))
         chip = self._pins.get(pin)
         return struct.pack("<q", 0 if chip and chip.low else 1)
 
     def _adc(self, pin: int, *_: object) -> bytes:
-        if self.battery is None or pin != self.battery.cell.adc:
+        if pin not in self._analog:
             raise OSError(errno.ENODEV, "nothing at this pin")
-        return struct.pack("<q", self.battery.read_uv(self.time))
+        return struct.pack("<q", self._analog[pin].read_uv(self.time))

@@ -54,11 +54,17 @@ class Options:
     extra: Mapping[str, str] = field(default_factory=dict)  # further VITALWIRE_* settings, for tests
     modules: Mapping[str, str] = field(default_factory=dict)  # further device modules, name.py -> source
     start: str = "main"  # the module that is started
+    board: str = ""  # the board.toml of another board, whose parts are played
 
 
-def board_file(sectors: int = 0) -> boards.Board:
-    """Return the virtual board's description, its journal cut to so many sectors if that is given."""
-    board = boards.load(BOARDS / "virtual" / "board.toml")
+def board_file(sectors: int = 0, path: str = "") -> boards.Board:
+    """Return the virtual board's description, or that of `path`; its journal cut to so many sectors if that is given.
+
+    A processor's costs are the virtual board's.
+    """
+    board = own = boards.load(BOARDS / "virtual" / "board.toml")
+    if path:
+        board = replace(boards.load(Path(path)), cpu=own.cpu)
     if not sectors:
         return board
     offset, _ = board.partitions["journal"]
@@ -66,18 +72,22 @@ def board_file(sectors: int = 0) -> boards.Board:
 
 
 def create(
-    folder: Path, device: str = "virtual", settings: Mapping[str, object] | None = None, maker: bytes = b""
+    folder: Path,
+    device: str = "virtual",
+    settings: Mapping[str, object] | None = None,
+    maker: bytes = b"",
+    board: str = "",
 ) -> Identity:
     """Make a new board's flash, with a new identity; FileExistsError if the folder already holds one.
 
-    `maker` is the public key (uncompressed point) of who may sign updates.
+    `maker` is the public key (uncompressed point) of who may sign updates, `board` as in `Options`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / FLASH).exists():
         raise FileExistsError(folder / FLASH)
-    board, identity = board_file(), new_identity(device, maker)
-    offset, size = board.partitions["vfs"]
-    flash = bytearray(b"\xff") * board.flash
+    described, identity = board_file(path=board), new_identity(device, maker)
+    offset, size = described.partitions["vfs"]
+    flash = bytearray(b"\xff") * described.flash
     flash[offset : offset + size] = filesystem_image(identity, dict(settings or {}), size)
     (folder / ABOUT).write_text(json.dumps({"device": device, "public_key": identity.public_key.hex()}))
     (folder / FLASH).write_bytes(flash)
@@ -94,7 +104,7 @@ class Machine:
         self.options = options
         self.say = say
         self.about = json.loads((options.folder / ABOUT).read_text())
-        self._board = board_file(options.sectors)
+        self._board = board_file(options.sectors, options.board)
         self._hardware = Hardware(
             self._board,
             load_signals(BOARDS / "virtual" / "signals"),

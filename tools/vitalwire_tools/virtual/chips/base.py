@@ -249,3 +249,31 @@ class I2cChip(Chip):
 
     def stop(self) -> None:
         """End a transfer."""
+
+
+class SpiChip(Chip):
+    """A chip behind a chip select, which shifts a byte in and a byte out."""
+
+    phase: ClassVar[int] = 0  # of the clock, whose polarity is 0
+
+    def begin_frame(self) -> None:
+        """Chip select falls, having risen after the last frame."""
+
+    def begin_transfer(self, byte_us: float) -> None:
+        """More bytes come without a pause, each this long."""
+
+    def shift(self, value: int, now: int) -> int:
+        """Shift one byte in and one out."""
+        raise NotImplementedError
+
+
+class AnalogChip(Chip):
+    """A part without registers: a voltage at one pin, a level at each of two others."""
+
+    def read_uv(self, now: int) -> int:
+        """Return the output in microvolts."""
+        raise NotImplementedError
+
+    def level(self, pin: int) -> int:
+        """Return the level of the first or the second (0, 1) of its other pins."""
+        raise NotImplementedError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from .base import Chip, Refused
+from .base import Refused, SpiChip
 
 STATUS, EN_INT, EN_INT2, MNGR_INT, MNGR_DYN = 0x01, 0x02, 0x03, 0x04, 0x05
 SW_RST, SYNCH, FIFO_RST, INFO = 0x08, 0x09, 0x0A, 0x0F
@@ -32,7 +32,7 @@ REGISTERS = {
 RATES = {0: (512, 256, 128), 1: (500, 250, 125)}
 
 
-class Max30003(Chip):
+class Max30003(SpiChip):
     """The chip as its SPI frames see it; plays a recording of 256 samples a second at 20 V/V."""
 
     part = "max30003"
@@ -55,13 +55,13 @@ class Max30003(Chip):
     # ---- SPI
 
     def begin_frame(self) -> None:
-        """Chip select falls, having risen after the last frame."""
+        """See SpiChip."""
         if self._frame and len(self._frame) % 3 != 1:
             raise Refused("max30003: chip select rose within a word")
         self._frame = bytearray()
 
     def shift(self, value: int, now: int) -> int:
-        """Shift one byte in and one out."""
+        """See SpiChip."""
         position = len(self._frame)
         self._frame.append(value)
         if position == 0:
