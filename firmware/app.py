@@ -44,14 +44,15 @@ _SLICES = const(56)  # about what a frame takes
 
 class App:
     # streams and scalars: the sensors, see recorder.py; empty: mV of an empty battery. boot.py puts the parts in.
-    rebooting = low_battery = False
+    rebooting = leaving = low_battery = False
 
     def __init__(self, hal):
         self.hal = hal
         self.clock = Clock(hal.ticks, self.time_set)
         self.streams = []
         self.scalars = []
-        self.journal = self.control = self.link = self.recorder = None
+        self.links = []
+        self.journal = self.control = self.recorder = None
         self.empty = 0
         self.trial = None  # of an updated application that has not proved itself yet
         self.job = None
@@ -65,12 +66,11 @@ class App:
     # ------------------------------------------------------------ the loop
 
     def run(self):
-        # until somebody is to have the REPL; who asked for it over the link has its answer first
+        # until somebody is to have the REPL
         hal = self.hal
-        link = self.link
         hal.stream.open()
         try:
-            while not link.repl_requested or (link.linked(hal.wall()) and not link.idle()):
+            while not self.leaving:
                 self.turn()
         finally:
             hal.stream.close()
@@ -87,13 +87,10 @@ class App:
         if not worked or now >= self.serve:
             if now >= self.due or hal.edge():
                 self.sense(now, False)
-            if self._slice(self.link.step, hal.wall()):
+            if self._links(hal.wall()):
                 worked = True
             else:
                 self.serve = now + _SERVE
-        if self.rebooting and self.link.idle():
-            self.journal.flush()
-            hal.reset(CAUSE_COMMAND)
         now = hal.ticks()
         self.busy += now - start
         if not worked:
@@ -138,6 +135,22 @@ class App:
             self.due = 0  # a sensor may have waited for its ring to be emptied
             self._collect = self._collect % _SLICES + 1
         return True
+
+    def _links(self, wall):
+        # a slice of each link; whether there was any
+        worked = False
+        idle = True
+        for link in self.links:
+            if self._slice(link.step, wall):
+                worked = True
+            idle = idle and link.idle()
+            # who asked for it over the link has its answer first
+            if link.repl_requested and not (link.linked(wall) and not link.idle()):
+                self.leaving = True
+        if self.rebooting and idle:
+            self.journal.flush()
+            self.hal.reset(CAUSE_COMMAND)
+        return worked
 
     def _slice(self, step, argument):
         done = step(argument)
@@ -200,7 +213,7 @@ class App:
 
     def counters(self, now):
         journal = self.journal
-        link = self.link
+        links = self.links
         if self.trial:
             self.trial.check(now)
         counters = {
@@ -210,8 +223,8 @@ class App:
             COUNTER_JOURNAL_SECTORS: journal.sectors,
             COUNTER_JOURNAL_USED: journal.used(),
             COUNTER_DROPPED: journal.lost,
-            COUNTER_RESENT: link.window.resent,
-            COUNTER_BAD_PACKETS: link.bad(),
+            COUNTER_RESENT: sum([link.window.resent for link in links]),
+            COUNTER_BAD_PACKETS: sum([link.bad() for link in links]),
             COUNTER_REFUSED: self.control.refused,
             COUNTER_OVERRUNS: sum([s.overruns for s in self.streams]),
             COUNTER_LOST_SAMPLES: sum([s.lost for s in self.streams]),

@@ -77,8 +77,7 @@ def build(app):
         Control(print_, texts, config.secret, boot, hal.random(NONCE_SIZE), app.clock, journal, actions)
     )
     app.control.ota = config.maker and (root, config.maker, texts[1], app.reboot)
-    app.link = _last(Link(hal.stream, journal, app.control, config.window, config.repl, _LIMIT))
-    _last(app.link.window, Receiver)
+    _links(app, config)
     app.recorder = _last(
         Recorder(
             maker,
@@ -149,6 +148,17 @@ def _streams(app, board, ms):
         if name == "board" or name.startswith("sensors"):
             _drop(name)
     gc.collect()
+
+
+def _links(app, config):
+    for text in config.links:
+        kind, _, peer = text.partition("://")
+        stream = app.hal.stream
+        if kind != "serial":
+            stream = __import__("links." + kind, None, None, ("make",)).make(app.hal, config, peer)
+        app.links.append(Link(stream, app.journal, app.control, config.window, config.repl, _LIMIT))
+    _last(app.links[0])
+    _last(app.links[0].window, Receiver)
 
 
 def _keep_policy(maker, config, print_):

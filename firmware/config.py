@@ -4,7 +4,10 @@ import json
 
 from wire import MAX_COEFFICIENTS, MAX_GROUP
 
-# name: (default, smallest, largest), or (default, allowed...) for text, or a boolean; `spo2` is a polynomial
+# Which links there are, and whether host:port says with whom.
+_LINKS = {"serial": False}
+
+# name: (default, smallest, largest), or (default, allowed) for texts and lists, or a boolean; `spo2` is a polynomial
 _SETTINGS = {
     "device": ("vitalwire", None),
     "frame_ms": (2000, 250, 8000),
@@ -17,6 +20,7 @@ _SETTINGS = {
     "seal_frames": (32, 2, MAX_GROUP),
     "seal_s": (60, 1, 3600),
     "spo2": ("",),
+    "links": (["serial"], _LINKS),
 }
 
 
@@ -65,6 +69,8 @@ def _fits(value, rule):
         return False
     if len(rule) == 3:
         return rule[1] <= value <= rule[2]
+    if isinstance(value, list):
+        return 0 < len(value) <= len(rule[1]) and all(map(_is_link, value)) and len(set(value)) == len(value)
     if len(rule) == 2:
         return value in rule[1] if rule[1] else 0 < len(value.encode()) <= 64
     return type(value) is bool or _curve(value) is not None
@@ -80,6 +86,16 @@ def _curve(text):
             return None
         rows.append([int(word.replace(".", "")), -len(part)])
     return rows if len(rows) <= MAX_COEFFICIENTS else None
+
+
+def _is_link(text):
+    # kind, or kind://host:port
+    if not isinstance(text, str) or len(text) > 128:
+        return False
+    kind, _, peer = text.partition("://")
+    host, _, port = peer.rpartition(":")
+    named = bool(host and port) and not port.strip("0123456789") and 0 < int(port) < 65536
+    return kind in _LINKS and named == _LINKS[kind] and (named or text == kind)
 
 
 def _bytes(hal, name, size):

@@ -68,7 +68,8 @@ _LONG = const(64)  # bytes: reading more than that is announced
 class Control:
     # thumbprint: 32 bytes. texts: (firmware, board, name). secret: 32 bytes, or None where not provisioned. nonce: 8
     # random bytes of this boot. actions: the app's {COMMAND_START, COMMAND_STOP: function(ids) -> do they exist,
-    # COMMAND_REBOOT: function(None), to reboot once the link is idle}. A link that serves this sets `link`.
+    # COMMAND_REBOOT: function(None), to reboot once the links are idle}. `links` are all there are; `link` is the one
+    # whose command is handled, None between two.
     trial = _updater = None
 
     def __init__(self, thumbprint, texts, secret, boot, nonce, clock, journal, actions):
@@ -76,6 +77,7 @@ class Control:
         self.refused = 0
         self.request = None
         self.closed = False
+        self.links = []
         self.link = None
         self.ota = None  # what an Updater is made of, where the maker's key is provisioned
         self._thumbprint = thumbprint
@@ -190,7 +192,8 @@ class Control:
         yield ("bytecode", 2 * _SLICE)
         for first, last in ranges:
             self._journal.acknowledge(first, last)
-            self.link.acknowledged(first, last)
+            for link in self.links:
+                link.acknowledged(first, last)
             yield ("bytecode", _SLICE)
         if self.trial:
             yield ("long", 0)

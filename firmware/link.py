@@ -1,5 +1,6 @@
-# The link to whoever reads this device: which packet goes out next on a byte stream, replies before log lines before
-# frames, and what comes in. Knows neither what a command means nor which frame is next.
+# One link to whoever reads this device: which packet goes out next on a stream, replies before log lines before
+# frames, and what comes in. Knows neither what a command means nor which frame is next. Each link has a window of its
+# own over the one journal; what is acknowledged on one is on all.
 from micropython import const
 from packet import Receiver, encode, gap, room
 from window import Window
@@ -26,19 +27,20 @@ _CR = const(13)
 
 
 class Link:
-    # stream: readinto(buf) -> bytes read, write(buf, n) -> bytes taken; neither waits, None counts as 0.
-    # journal: as for Window, and read(seq, buf), read_descriptor(buf). control: handle(body, reply), a generator of
-    # slices. No frame longer than `size` is sent. `now` is real time in microseconds, whatever the samples' clock is.
+    # stream: as links/__init__.py says. journal: as for Window, and read(seq, buf), read_descriptor(buf). control:
+    # handle(body, reply), a generator of slices. No frame longer than `size` is sent. `now` is real time in
+    # microseconds, whatever the samples' clock is.
     level = LOGLEVEL_INFO
     repl_requested = False
     unlogged = 0  # lines dropped because one was waiting
     _line = None  # the log line that waits, as it goes out
+    _command = None  # the command being handled, slice by slice
 
     def __init__(self, stream, journal, control, window=8, repl=True, size=MAX_FRAME, resend=3_000_000):
         self.stream = stream
         self.journal = journal
         self.control = control
-        control.link = self  # it tells restart(), acknowledged(), level, repl_requested
+        control.links.append(self)  # it tells acknowledged(), and the one that asks restart(), level, repl_requested
         self.repl = repl  # whether anybody may ever have the REPL
         self.window = Window(journal, window, resend)
         self._receiver = Receiver(MAX_COMMAND)
@@ -61,9 +63,10 @@ class Link:
         self._id = 0
         self._position = 0
         self._end = 0
-        self._asked = 0  # id of the command being handled
+        self._session = stream.session
+        self._tend = getattr(stream, "step", None)
+        self._asked = -1  # id of the command to be answered
         self._count = 0  # id of the last packet that was no reply
-        self._command = None  # the command being handled, slice by slice
         self._describe = False
 
     def linked(self, now):
@@ -74,7 +77,7 @@ class Link:
 
     def idle(self):
         # whether everything said was given to the stream: a reboot waits for that
-        return not (self._end or self._command or self._loaded >= 0)
+        return not (self._end or self._asked >= 0 or self._loaded >= 0)
 
     def restart(self):
         # somebody new reads: the descriptor goes again, then everything unacknowledged
@@ -102,7 +105,12 @@ class Link:
 
     def step(self, now):
         # One slice of work, at most about 10 ms on the chip; returns (kind, units) of it for the clock, or None.
-        if not (self._listened or self._command or self._owing or self.repl_requested):
+        done = self._tend(now) if self._tend else None
+        if self.stream.session != self._session:
+            self._begin()
+        if done:
+            return done
+        if not (self._listened or self._command or self._asked >= 0 or self._owing or self.repl_requested):
             n = self._receive(now)
             if n:
                 self._listened = True
@@ -112,12 +120,22 @@ class Link:
             return self._send(now)
         if self._loaded >= 0:
             return self._encode()
-        if self._command:
+        if self._command or self._asked >= 0:
             return self._handle()
         self._owing = False
         if self.linked(now):
             return self._load(now)
         return None
+
+    def _begin(self):
+        # Somebody else may be at the other end: what was under way is dropped. A command goes on, unanswered.
+        self._session = self.stream.session
+        self._receiver.reset()
+        self._taken = self._have = self._end = 0
+        self._loaded = self._asked = -1
+        self._heard = None
+        self._describe = self._owing = False
+        self.window.restart()
 
     # ------------------------------------------------------------ in
 
@@ -135,7 +153,6 @@ class Link:
                 if receiver.type == PACKETTYPE_COMMAND:
                     # the rest of the chunk waits until this one is answered
                     self._asked = receiver.id
-                    self._command = self.control.handle(receiver.body, self._reply)
                     break
         return self._taken - start
 
@@ -184,13 +201,22 @@ class Link:
         return ("viper", 3000 + 2 * n)
 
     def _handle(self):
+        # Control does one link's command at a time; the others' wait in their receivers.
+        control = self.control
+        if not self._command:
+            if control.link:
+                return None
+            control.link = self
+            self._command = control.handle(self._receiver.body, self._reply)
         try:
             return next(self._command)
         except StopIteration as stop:
             n = stop.value
-        self._command = None
-        self._owing = True
-        self._put(PACKETTYPE_REPLY, n, self._asked)
+        self._command = control.link = None
+        if self._asked >= 0:
+            self._owing = True
+            self._put(PACKETTYPE_REPLY, n, self._asked)
+            self._asked = -1
         return ("bytecode", 500)
 
     def _put(self, type, n, id=-1):

@@ -36,6 +36,8 @@ class Flash:
 
 
 class Stream:
+    session = 0
+
     def __init__(self):
         self.coming = b""
         self.left = bytearray()
@@ -81,8 +83,15 @@ class Board:
         }
         texts = ("1.0", "virtual", "bench")
         self.control = Control(self.thumbprint, texts, self.secret, boot, nonce, self.clock, self.journal, actions)
-        self.stream = Stream()
-        self.link = Link(self.stream, self.journal, self.control, **self.options)
+        self.links = []
+        self.on(0)
+
+    def on(self, number):
+        # from now on this link is the one that runs and has the bytes
+        while len(self.links) <= number:
+            self.links.append(Link(Stream(), self.journal, self.control, **self.options))
+        self.link = self.links[number]
+        self.stream = self.link.stream
 
     def stepped(self, utc, accuracy):
         self.steps.append((utc, accuracy))

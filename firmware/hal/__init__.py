@@ -19,8 +19,8 @@
 #                   flash_read and flash_program (bytes), flash_erase (sectors), gc (collections), bus (transfers)
 #   partition(name) readblocks(n, buffer, offset), writeblocks(n, buffer, offset) without erase, ioctl(6, n) erase,
 #                   ioctl(4, 0) blocks, ioctl(5, 0) bytes of a block
-#   stream          the link: open() takes the terminal and turns its interrupt key off, close() gives both back,
-#                   readinto(buffer) and write(buffer, n) return the bytes moved, 0 when none can be; neither waits
+#   stream          the serial port, a stream as links/__init__.py says: open() takes the terminal and turns its
+#                   interrupt key off, close() gives both back
 #   random(n)       n random bytes
 #   entropy(on)     turn the radio, whose noise random() needs, on or off; whether random() is fit for keys now
 #   unique_id()     bytes that name this chip

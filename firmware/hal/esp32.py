@@ -213,6 +213,8 @@ def partition(name):
 
 
 class _Stream:
+    session = 0
+
     def __init__(self):
         self.one = bytearray(1)
 

@@ -276,6 +276,8 @@ def partition(name):
 
 
 class _Stream:
+    session = 0
+
     def __init__(self):
         self._input = open(0, "rb")
         self._output = open(1, "wb")

@@ -11,7 +11,7 @@ from tests.linkdevice import HERE, SECRET, THUMBPRINT, Device, seq_of
 
 from vitalwire import crypto
 from vitalwire.control import Identity, closed_command, open_command
-from vitalwire.packet import encode_packet, parse_log
+from vitalwire.packet import PacketDecoder, encode_packet, parse_log
 from vitalwire_protocol.spec import Command, LogLevel, PacketType
 
 S = 1_000_000  # microseconds
@@ -206,6 +206,52 @@ def test_a_reboot_waits_for_its_answer(make: Make) -> None:
     device.do("board.stream.room = 1000")
     assert [p.type for p in device.packets()] == [PacketType.REPLY]
     assert device.do("board.link.idle()") is True
+
+
+# ---------------------------------------------------------------- several links
+
+
+def test_two_links_have_windows_of_their_own_and_one_journal(make: Make) -> None:
+    """Each reader gets every frame; what one acknowledges is not sent to the other again, and waits for neither."""
+    device = make(4, resend=S)
+    assert device.frames(HELLO) == [1, 2, 3, 4]
+    device.do("board.on(1)")
+    assert device.frames(HELLO) == [1, 2, 3, 4]
+    assert acknowledge(device, (1, 2)) == []
+    device.do("board.on(0)")
+    assert device.frames(HELLO, after=S) == [3, 4]
+    assert device.do("board.unacked()") == [3, 4]
+
+
+def test_commands_of_two_links_take_turns(make: Make) -> None:
+    """A command that comes while another link's is handled waits until that is done; both get their answers."""
+    device = make()
+    device.do("board.on(1)")
+    device.do("board.on(0)")
+    device.do(f"setattr(board.stream, 'coming', {closed(device, Command.PING)!r})")
+    while device.do("board.control.link is None"):
+        device.do("board.link.step(0)")
+    device.do("board.on(1)")
+    assert device.packets(HELLO) == []
+    device.do("board.on(0)")
+    assert [p.type for p in device.packets()] == [PacketType.REPLY]
+    device.do("board.on(1)")
+    assert [p.type for p in device.packets()] == [PacketType.REPLY]
+
+
+def test_a_new_connection_begins_anew(make: Make) -> None:
+    """Once a stream's session ends, packets half sent or half come are dropped, and nothing goes to a silent peer."""
+    device = make(3)
+    device.do("board.stream.room = 40")
+    device.packets(HELLO)
+    device.bytes(closed(device, Command.PING)[:20])
+    device.do("setattr(board.stream, 'session', 1)")
+    device.do("setattr(board.stream, 'room', 100000)")
+    assert device.bytes() == b""
+    device.decoder = PacketDecoder()
+    packets = device.packets(HELLO)
+    assert [p.type for p in packets][:1] == [PacketType.REPLY]
+    assert [seq_of(p.body) for p in packets if p.type == PacketType.FRAME] == [1, 2, 3]
 
 
 # ---------------------------------------------------------------- log lines

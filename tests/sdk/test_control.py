@@ -502,3 +502,16 @@ def test_a_stepped_host_clock_is_corrected(talk: Talk) -> None:
         assert abs(utc - talk.utc) <= 1 << accuracy
     finally:
         type(talk).utc = property(lambda self: UTC + round(self.now * 1e6))  # type: ignore[method-assign,assignment]
+
+
+def test_controllers_of_one_device_do_not_outdate_each_other(device: Device) -> None:
+    """Two controllers, each on a link of its own, are both obeyed: no command of one makes one of the other stale."""
+    talks = Talk(device), Talk(device)
+    for _ in range(60):
+        for link, talk in enumerate(talks):
+            device.do(f"board.on({link})")
+            talk.now = device.now / 1e6
+            talk.run(0.1)
+    assert [len(talk.of(Confirmed)) for talk in talks] == [1, 1]
+    assert all(len(talk.of(TimeMeasured)) > 3 for talk in talks)
+    assert device.do("board.control.refused") == 0

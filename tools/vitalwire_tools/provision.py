@@ -50,11 +50,10 @@ def new_identity(device: str, maker: bytes = b"") -> Identity:
 @cache
 def _rules() -> tuple[Mapping[str, tuple[Any, ...]], Callable[[object, tuple[Any, ...]], bool]]:
     """Return the settings a device knows, and its own judge of a value: both are written in firmware/config.py."""
-    wanted = [
+    wanted: list[ast.stmt] = [
         statement
         for statement in ast.parse((FIRMWARE / "config.py").read_text()).body
-        if (isinstance(statement, ast.FunctionDef) and statement.name in ("_fits", "_curve"))
-        or (isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "_SETTINGS")
+        if isinstance(statement, ast.FunctionDef | ast.Assign)
     ]
     names: dict[str, Any] = {name: member.value for name, member in spec.Limit.__members__.items()}
     exec(compile(ast.Module(wanted, []), "config.py", "exec"), names)
@@ -70,7 +69,10 @@ def check_settings(settings: Mapping[str, object]) -> None:
         default, *bounds = rules[name]
         if not fits(value, rules[name]):
             allowed = "true or false" if default is True else "one to four decimals with spaces between"
-            if len(bounds) == 2:
+            if isinstance(default, list):
+                kinds = [f"{kind}://HOST:PORT" if peer else kind for kind, peer in bounds[0].items()]
+                allowed = f"a list of some of {', '.join(kinds)}"
+            elif len(bounds) == 2:
                 allowed = f"a whole number from {bounds[0]} to {bounds[1]}"
             elif bounds:
                 allowed = ", ".join(bounds[0]) if bounds[0] else "a text of 1 to 64 bytes"

@@ -61,6 +61,7 @@ class Controller:
         self._sync = TimeSync(own_error_us)
         self._key: bytes | None = None
         self._counter = 0
+        self._epoch_us = 0  # UTC when `now` was 0
         self._id = 0
         self._sent: Sent | None = None
         self._in_vain = 0  # times in a row that no good answer came
@@ -167,7 +168,9 @@ class Controller:
         if asked.command in spec.OPEN_COMMANDS or self.identity is None or self._key is None:
             body = open_command(asked.command)
         else:
-            self._counter = counter = self._counter + 1
+            # Counters follow UTC, so that several controllers of one device, on links of its own each, do not outdate
+            # each other, and none comes twice under a nonce that somebody replays.
+            self._counter = counter = max(self._counter + 1, self._epoch_us + round(now * 1e6))
             body = closed_command(self._key, self.identity, counter, asked.command, asked.argument)
         self._sent = Sent(asked, self._id, counter, now, now + wait)
         return Packet(PacketType.COMMAND, self._id, body)
@@ -183,6 +186,7 @@ class Controller:
         """Take a packet that arrived at `now`, which was `utc_us`; other packets than replies are passed over."""
         if packet.type != PacketType.REPLY:
             return
+        self._epoch_us = utc_us - round(now * 1e6)
         try:
             reply = parse_reply(packet.body, self._key)
             sent = self._sent
@@ -229,8 +233,7 @@ class Controller:
             raise FrameError("a counter that no controller has used", reason="range")
         old, self.identity = self.identity, identity
         self._unsure = False
-        # Counters follow UTC so that none comes twice under a nonce that somebody replays.
-        self._counter = max(self._counter, identity.counter, utc_us)
+        self._counter = max(self._counter, identity.counter)
         same_device = old is not None and old.thumbprint == identity.thumbprint
         if old is not None and same_device and (old.boot, old.nonce) == (identity.boot, identity.nonce):
             return

@@ -83,7 +83,7 @@ boot.build(app)
 
 choose = app.recorder.next
 append = app.journal.append
-step = app.link.step
+step = app.links[0].step
 
 
 def frame(now):
@@ -103,7 +103,7 @@ def serve(now):
 
 app.recorder.next = frame
 app.journal.append = write
-app.link.step = serve
+app.links[0].step = serve
 gc.collect()
 gc.disable()
 held = gc.mem_alloc()

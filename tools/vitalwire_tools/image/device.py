@@ -17,7 +17,10 @@ import sys
 sys.path.insert(0, "/{FIRMWARE}")
 import main
 """
-ELSEWHERE = {"esp32": ("hal/virtual", "hal/virtual_flash"), "virtual": ("hal/esp32", "links/")}  # not on that hardware
+ELSEWHERE = {
+    "esp32": ("hal/virtual", "hal/virtual_flash"),
+    "virtual": ("hal/esp32", "links/radio"),
+}  # not on that hardware
 
 
 def board_module(board: Board, called: str | None = None) -> str:

@@ -1,0 +1,12 @@
+# The links: one module a kind, imported only where the configuration's list `links` names it, as "kind" or
+# "kind://host:port". Each has make(hal, config, peer), which returns a stream; peer is "host:port" or "". A Link
+# (link.py) drives it; hal.stream, the serial port, is one, too. Streams move bytes and know nothing of frames. Each has
+#
+#   readinto(buffer)   bytes read, 0 or None when there are none
+#   write(buffer, n)   bytes taken of the first n, 0 or None when none can be; neither waits, neither raises
+#   session            another number once whoever was at the other end is gone: a Link then drops what was under way
+#   step(now)          may be missing. One slice of keeping the connection, called before each slice of the Link, with
+#                      real time in microseconds: (kind, units) as a slice of hal.spend, or None. What takes longer than
+#                      a FIFO can wait is announced: ("long", 0), and done by the next call
+#
+# To add a kind: its module here, a line in _LINKS of config.py.
