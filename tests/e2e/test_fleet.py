@@ -101,7 +101,7 @@ def test_a_fleet_goes_on_where_it_stopped(
     registry = tmp_path / "own.registry"
     where = ["--ca", str(tmp_path / "ca"), "--registry", str(registry)]
     (tmp_path / "list.csv").write_text(f"device,port\nnorth,/dev/nowhere\nsouth,{board.port}\n")
-    assert main(["board", "fleet", str(tmp_path / "list.csv"), *where]) == 1
+    assert main(["fleet", str(tmp_path / "list.csv"), *where]) == 1
     said = capsys.readouterr().err
     assert "north: cannot open /dev/nowhere" in said
     assert "south: done" in said
@@ -109,7 +109,7 @@ def test_a_fleet_goes_on_where_it_stopped(
         assert [device.name for device in trusted] == ["south"]
     key = files_of(board)["key"]
     (tmp_path / "list.csv").write_text("device,port\nsouth,/dev/nowhere\n")
-    assert main(["board", "fleet", str(tmp_path / "list.csv"), *where]) == 0
+    assert main(["fleet", str(tmp_path / "list.csv"), *where]) == 0
     assert "was done before" in capsys.readouterr().err
     assert main(["board", "provision", board.port, "--device", "south", *where]) == 0
     assert files_of(board)["key"] == key
@@ -124,10 +124,10 @@ def test_lists_and_requests_that_are_wrong_are_refused(tmp_path: Path, capsys: p
         ("device,port\nx,p\nx,q\n", "twice"),
     ):
         (tmp_path / "list.csv").write_text(text)
-        assert main(["board", "fleet", str(tmp_path / "list.csv"), "--ca", str(tmp_path / "ca")]) == 2
+        assert main(["fleet", str(tmp_path / "list.csv"), "--ca", str(tmp_path / "ca")]) == 2
         assert words in capsys.readouterr().err
     (tmp_path / "list.csv").write_text("device,port\nx,p\n")
-    assert main(["board", "fleet", str(tmp_path / "list.csv"), "--ca", str(tmp_path)]) == 2
+    assert main(["fleet", str(tmp_path / "list.csv"), "--ca", str(tmp_path)]) == 2
     key = ec.generate_private_key(ec.SECP256R1())
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.serialization import Encoding

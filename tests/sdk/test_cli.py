@@ -34,7 +34,7 @@ COMMANDS = (
     ["audit"], ["audit", "verify"], ["audit", "show"], ["audit", "head"], ["audit", "key"],
     ["update"],
     ["board"], ["board", "list"], ["board", "new"], ["board", "image"], ["board", "flash"], ["board", "release"],
-    ["board", "deploy"], ["board", "doctor"], ["board", "ca"], ["board", "provision"], ["board", "fleet"],
+    ["board", "deploy"], ["board", "doctor"], ["board", "ca"], ["board", "provision"], ["fleet"],
     ["board", "power"],
     ["board", "run"], ["board", "run", "virtual"],
     ["fhir"], ["fhir", "export"], ["fhir", "verify"], ["fhir", "events"],

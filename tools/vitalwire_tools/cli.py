@@ -43,7 +43,6 @@ board.command("deploy")(serve.deploy)
 board.command("doctor")(serve.doctor)
 board.command("ca")(fleet.ca)
 board.command("provision")(fleet.provision)
-board.command("fleet")(fleet.fleet)
 bench = typer.Typer(help="Measure, each figure as a ratio within one run; --json for programs.", no_args_is_help=True)
 
 POLICIES = "|".join(each.name.lower() for each in Policy)

@@ -11,7 +11,7 @@ from vitalwire.errors import UsageError
 
 from . import audit, device, export, fhir, gateway, inspect, monitor, plot, ports, record, replay, update, verify
 
-GROUP = "vitalwire.commands"  # of entry points: name = "module:typer_app"
+GROUP = "vitalwire.commands"  # of entry points: name = "module:typer_app" or "module:function"
 
 app = typer.Typer(
     name="vitalwire",
@@ -44,7 +44,11 @@ def _missing(name: str, module: str | None) -> typer.Typer:
 
 for entry in entry_points(group=GROUP):
     try:
-        app.add_typer(entry.load(), name=entry.name)
+        found = entry.load()
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=entry.name)
+        else:
+            app.command(entry.name)(found)
     except ImportError as error:
         app.add_typer(_missing(entry.name, error.name), name=entry.name)
 
