@@ -10,17 +10,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.fakeboard import Board
 
+from vitalwire import cbor, crypto
 from vitalwire.gateway import Gateway, GatewayEvent, load
 from vitalwire.registry import Registry
 from vitalwire.session import Session, Verified
 from vitalwire.testing import FakeDevice
+from vitalwire_protocol.spec import Key, Kind
 
 FAR = 30.0  # seconds a test waits at most for what must come
 SECRET = bytes(range(32))
@@ -35,6 +37,7 @@ class Site:
         self.registry = folder / "registry.db"
         self.devices = devices
         self.events: list[GatewayEvent] = []
+        self.ahead_us = 0  # how far the clock of the gateway's computer is ahead
         self._head = f'[gateway]\nregistry = "registry.db"\nstate = "state.db"\nsettle = {settle}\nstop = 5\n'
         self._head += f'[spool]\npath = "spool.db"\n{spool}\n'
         self._process: subprocess.Popen[bytes] | None = None
@@ -54,12 +57,16 @@ class Site:
     async def running(self) -> AsyncIterator[Site]:
         """Run the gateway in this process; what it tells is in `events`."""
         stop = asyncio.Event()
-        task = asyncio.create_task(Gateway(load(self.file), self.events.append).run(stop))
+        task = asyncio.create_task(Gateway(load(self.file), self.events.append, utc_us=self.utc_us).run(stop))
         try:
             yield self
         finally:
             stop.set()
             await asyncio.wait_for(task, FAR)
+
+    def utc_us(self) -> int:
+        """Return the UTC that the gateway's computer has."""
+        return time.time_ns() // 1000 + self.ahead_us
 
     async def until(self, true: Callable[[], Any]) -> None:
         """Wait for something to become true, or for the gateway to fail."""
@@ -113,6 +120,17 @@ def received(site: Site, raws: Iterable[bytes]) -> dict[str, list[int]]:
                     assert device is not None
                     numbers[device.name].append(outcome.frame.seq)
     return numbers
+
+
+def bulk(device: FakeDevice, count: int, seconds: float = 2.0) -> Iterator[bytes]:
+    """Yield the next data frames of a device, all with the same samples: much cheaper to make."""
+    first = device.sampled(seconds)
+    yield first
+    fields = cbor.decode(crypto.frame_payload(first))
+    assert isinstance(fields, dict)
+    for _ in range(count - 1):
+        device.ticks += int(seconds * 1e6)
+        yield device.make(Kind.DATA, {key: fields[key] for key in (Key.BLOCKS, Key.SCALARS)})
 
 
 def journal(device: FakeDevice, count: int) -> Sequence[bytes]:

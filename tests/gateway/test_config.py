@@ -113,7 +113,7 @@ def test_the_command_looks_after_dead_letters(tmp_path: Path, capsys: pytest.Cap
     assert main(["gateway", "dead", "list", str(file)]) == UsageError.exit_code  # there is no spool yet
     spool = Spool(tmp_path / "spool.db", ["hub", "archive", "old"])
     (stored, _) = spool.append([replace(e, position=0) for e in entries_of([FakeDevice("walk")], 2)]).result()
-    spool.bury("hub", stored.position, "HTTP 422 no").result()
+    spool.bury("hub", stored, "HTTP 422 no", 0).result()
     spool.close()
     capsys.readouterr()
     assert main(["gateway", "dead", "list", str(file)]) == 0

@@ -11,15 +11,18 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from tests.fakeboard import Board
-from tests.gateway.site import SECRET, Site, connect_to, journal
+from tests.gateway.site import SECRET, Site, bulk, connect_to, journal
 from tests.sinks.entries import entries_of
 from tests.sinks.servers import free_port
 
-from vitalwire.gateway import Buried, SinkChanged, SinkState, SpoolChanged
+from vitalwire.gateway import Buried, Concluded, SinkChanged, SinkState, SpoolChanged, Spooled
 from vitalwire.gateway.delivery import Delivery
+from vitalwire.packet import encode_packet
+from vitalwire.session import Refused
 from vitalwire.sinks import Rejected, SinkSettings
 from vitalwire.spool import Entry, Spool, Store
 from vitalwire.testing import FakeDevice
+from vitalwire_protocol.spec import Command, PacketType
 
 
 @asynccontextmanager
@@ -81,7 +84,7 @@ async def test_poison_is_put_aside_and_can_be_tried_again(tmp_path: Path) -> Non
 async def test_a_full_spool_leaves_frames_with_their_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While nothing can be delivered the spool fills, says so, and takes no more; later everything arrives in order."""
     device, port = FakeDevice("walk"), free_port()
-    raws = [device.descriptor(), *(device.sampled(2.0) for _ in range(1000))]
+    raws = [device.descriptor(), *bulk(device, 400, 4.0)]
     monkeypatch.setattr("vitalwire.gateway.delivery.LONGEST_WAIT", 0.2)
     with Board(device, SECRET) as board:
         site = Site(tmp_path, device, spool="max_mb = 1")
@@ -90,7 +93,7 @@ async def test_a_full_spool_leaves_frames_with_their_device(tmp_path: Path, monk
         async with site.running():
             await site.until(lambda: any(not event.takes for event in site.of(SpoolChanged)))
             assert board.journal
-            assert any(event.state.alarm for event in site.of(SpoolChanged))
+            await site.until(lambda: any(event.state.alarm for event in site.of(SpoolChanged)))
             states = {event.state for event in site.of(SinkChanged)}
             assert SinkState.UP not in states
             assert SinkState.WAITING in states
@@ -140,3 +143,55 @@ async def test_a_bug_at_one_entry_stops_nothing(tmp_path: Path, monkeypatch: pyt
     (buried,) = [event for event in events if isinstance(event, Buried)]
     assert buried.entry == stored[4]
     assert "ValueError" in buried.why
+
+
+@pytest.mark.asyncio
+async def test_devices_are_heard_while_the_spool_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full spool costs no connection: times are measured and commands answered; frames wait, unacknowledged, at home.
+
+    Later everything goes on, in order, also from a peer that does not answer as a device: it may have no copy.
+    """
+    monkeypatch.setattr("vitalwire.gateway.delivery.LONGEST_WAIT", 0.2)
+    monkeypatch.setattr("vitalwire.gateway.storing.MOST_READY", 16)
+    monkeypatch.setattr("vitalwire.gateway.storing.RETRY", 0.1)
+    monkeypatch.setattr("vitalwire.control.controller.PING_EVERY", 0.2)
+    walk, bed, played, port, door = (
+        FakeDevice("walk"),
+        FakeDevice("bed"),
+        FakeDevice("played"),
+        free_port(),
+        free_port(),
+    )
+    with Board(walk, SECRET) as board, Board(bed, SECRET) as other:
+        site = Site(tmp_path, walk, bed, played, spool="max_mb = 1")
+        ward = f'[source.ward]\nkind = "listen"\nlisten = "127.0.0.1:{door}"\n'
+        site.configure(connect_to(board, other), ward, http_to(port))
+        raws = [walk.descriptor(), *bulk(walk, 400, 4.0)]
+        live = list(journal(bed, 20))
+        board.send(*raws)
+        async with site.running():
+            await site.until(lambda: any(not event.takes for event in site.of(SpoolChanged)))
+            await site.until(lambda: any(isinstance(e.outcome, Refused) for e in site.of(Concluded)))
+            _, writer = await asyncio.open_connection("127.0.0.1", door)
+            silent = list(journal(played, 60))
+            writer.write(b"".join(encode_packet(PacketType.FRAME, 0, raw) for raw in silent))
+            pings = [sum(command == Command.PING for command, _ in each.commands) for each in (board, other)]
+            other.send(*live)
+            raws.append(walk.sampled())
+            board.send(raws[-1])
+
+            def measured() -> bool:
+                now = [sum(command == Command.PING for command, _ in each.commands) for each in (board, other)]
+                return all(new > old + 3 for old, new in zip(pings, now, strict=True))
+
+            await site.until(measured)
+            assert raws[-1] in board.journal.values()
+            assert list(other.journal.values()) == live
+            assert (board.connections, other.connections) == (1, 1)
+            async with archive(port, lambda body: 200) as taken:
+                await site.until(lambda: not board.journal and not other.journal)
+                await site.until(lambda: sum(map(len, taken)) >= sum(map(len, [*raws, *live, *silent])))
+            writer.close()
+            came = [entry for event in site.of(Spooled) for entry in event.entries]
+        for device, made in ((walk, raws), (bed, live), (played, silent)):
+            assert [entry.raw for entry in came if entry.thumbprint == device.thumbprint] == made

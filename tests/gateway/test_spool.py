@@ -109,11 +109,25 @@ def test_a_sink_that_has_not_everything_is_not_forgotten_by_mistake(tmp_path: Pa
         assert spool.cursor("three") == 0  # a new sink gets what is there
 
 
+def test_a_dead_letter_keeps_what_the_spool_gave_up(tmp_path: Path) -> None:
+    """An entry that had to go while a sink still had it in hand becomes a dead letter with its frame all the same."""
+    with spooling(tmp_path / "spool", bound=Bound(MEGABYTE, Full.DROP_OLDEST)) as spool:
+        first = spool.append(made(1)).result()[0]
+        for start in range(10, 3000, 100):
+            spool.append(numbered(100, start)).result()
+        assert spool.read(0, 1)[0].position > first.position
+        spool.bury("one", first, "too big", 77).result()
+    store = Store(tmp_path / "spool")
+    (letter,) = store.dead("one")
+    store.close()
+    assert (letter.entry, letter.why, letter.died_us) == (first, "too big", 77)
+
+
 def test_dead_letters_keep_frame_and_reason(tmp_path: Path) -> None:
     """A buried entry outlives its removal, can be tried again, and is buried again or raised."""
     with spooling(tmp_path / "spool") as spool:
         stored = spool.append(made(3)).result()
-        spool.bury("one", stored[1].position, "too big")
+        spool.bury("one", stored[1], "too big", 0)
         spool.advance("one", stored[-1].position).result()
         assert spool.read(0, 10) == []
         assert spool.state().dead == {"one": 1}
@@ -124,7 +138,7 @@ def test_dead_letters_keep_frame_and_reason(tmp_path: Path) -> None:
         assert store.redrive("one") == 1
         assert store.redrive("one") == 0
         assert spool.redriven("one", 10) == [stored[1]]
-        spool.bury("one", stored[1].position, "still too big").result()
+        spool.bury("one", stored[1], "still too big", 0).result()
         assert spool.redriven("one", 10) == []
         assert [each.why for each in store.dead("one")] == ["still too big"]
         assert store.redrive(None, stored[1].position) == 1
@@ -224,7 +238,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("needs the right to mount a tmpfs")
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_a_full_disk_costs_nothing(small_disk: Path) -> None:

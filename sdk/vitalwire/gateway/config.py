@@ -42,6 +42,7 @@ class SpoolSettings(Settings):
     max_mb: float = Field(1000.0, ge=1)
     full: Literal["refuse", "drop-oldest"] = "refuse"  # devices keep theirs; or the oldest go, which is told
     alarm: float = Field(0.8, gt=0, lt=1)  # of it: above this the operator is told
+    quarantine_mb: float = Field(100.0, ge=0)  # in a file beside it, for what is kept but not believed
 
 
 @dataclass(frozen=True, slots=True)

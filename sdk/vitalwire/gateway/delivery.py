@@ -20,6 +20,7 @@ from vitalwire.sinks import Rejected, Sink, SinkSettings
 from vitalwire.spool import Entry, Spool
 
 from .events import Buried, Delivered, GatewayEvent, SinkChanged, SinkState
+from .timing import Clock, utc_us
 
 FIRST_WAIT = 0.25  # seconds after the first failure; doubles, up to
 LONGEST_WAIT = 30.0
@@ -35,13 +36,20 @@ class Delivery:
     """Brings entries of a spool to a sink; `tell` is called in the event loop."""
 
     def __init__(
-        self, name: str, settings: SinkSettings, sink: Sink, spool: Spool, tell: Callable[[GatewayEvent], None]
+        self,
+        name: str,
+        settings: SinkSettings,
+        sink: Sink,
+        spool: Spool,
+        tell: Callable[[GatewayEvent], None],
+        utc_us: Clock = utc_us,
     ) -> None:
         self._name = name
         self._settings = settings
         self._sink = sink
         self._spool = spool
         self._tell = tell
+        self._utc_us = utc_us
         self._cursor = spool.cursor(name)
         self._more = asyncio.Event()
         self._ending = False
@@ -102,7 +110,7 @@ class Delivery:
 
     async def _try(self, batch: Sequence[Entry], *, again: bool = False) -> bool:
         """Return whether the peer has a batch, but for what became dead letters."""
-        sent_us = time.time_ns() // 1000
+        sent_us = self._utc_us()
         try:
             if not self._is_open:
                 self._tell(SinkChanged(self._name, SinkState.OPENING))
@@ -134,7 +142,11 @@ class Delivery:
 
     async def _settle(self, batch: Sequence[Entry], rejected: Sequence[Rejected], sent_us: int, *, again: bool) -> None:
         reasons = {each.position: each.why for each in rejected}
-        buried = [self._spool.bury(self._name, position, why) for position, why in reasons.items()]
+        buried = [
+            self._spool.bury(self._name, each, reasons[each.position], self._utc_us())
+            for each in batch
+            if each.position in reasons
+        ]
         if again:
             buried += [
                 self._spool.raise_dead(self._name, each.position) for each in batch if each.position not in reasons
@@ -150,7 +162,7 @@ class Delivery:
             if entry.position in reasons:
                 self._tell(Buried(self._name, entry, reasons[entry.position]))
         delivered = tuple(entry for entry in batch if entry.position not in reasons)
-        self._tell(Delivered(self._name, delivered, sent_us, time.time_ns() // 1000))
+        self._tell(Delivered(self._name, delivered, sent_us, self._utc_us()))
 
     async def _failed(self, why: str, retry_after: float) -> None:
         """Close the sink and wait."""

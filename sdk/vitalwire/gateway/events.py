@@ -58,6 +58,14 @@ class SpoolChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class QuarantineChanged:
+    """The quarantine keeps what is not believed, or, for the reason given, leaves it with its devices."""
+
+    keeps: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class RoomLost:
     """Entries that a sink will never get: the oldest had to go, as the policy says."""
 
@@ -104,6 +112,6 @@ class Buried:
 
 
 GatewayEvent: TypeAlias = (
-    SourceChanged | Concluded | Spooled | SpoolChanged | RoomLost | SinkChanged | Delivered | Buried
+    SourceChanged | Concluded | Spooled | SpoolChanged | QuarantineChanged | RoomLost | SinkChanged | Delivered | Buried
 )
 Observer: TypeAlias = Callable[[GatewayEvent], None]

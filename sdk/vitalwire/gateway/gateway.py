@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from vitalwire.errors import UsageError, VitalwireError
 from vitalwire.messages import Descriptor
@@ -15,14 +15,16 @@ from vitalwire.registry import Registry
 from vitalwire.session import ReplayState, Session
 from vitalwire.sinks import Controlling
 from vitalwire.sinks import make as make_sink
-from vitalwire.spool import Bound, Full, Lost, Spool, State
+from vitalwire.spool import Bound, Full, Lost, Quarantine, Spool, State
 
 from .config import Config
 from .delivery import Delivery
 from .events import GatewayEvent, Observer, RoomLost, Spooled
 from .intake import Intake
+from .quarantine import SOURCE, release
 from .sources import Door
 from .sources import make as make_source
+from .timing import Clock, utc_us
 
 MEGABYTE = 1_000_000
 AGAIN = 5.0  # seconds until a source that failed begins anew
@@ -30,52 +32,62 @@ AGAIN = 5.0  # seconds until a source that failed begins anew
 log = logging.getLogger("vitalwire.gateway")
 
 
-class Gateway:
-    """One gateway; `observer` is told everything that happens."""
+class _Open(NamedTuple):
+    """What a running gateway has open."""
 
-    def __init__(self, config: Config, observer: Observer | None = None) -> None:
+    spool: Spool
+    quarantine: Quarantine
+    registry: Registry
+    session: Session
+    intake: Intake
+
+
+class Gateway:
+    """One gateway; `observer` is told everything that happens, `utc_us` is this computer's clock."""
+
+    def __init__(self, config: Config, observer: Observer | None = None, *, utc_us: Clock = utc_us) -> None:
         if not config.sinks:
             raise UsageError(
                 f"{config.file} has no [sink.NAME]", advice="a gateway without one would only fill its disk"
             )
         self._config = config
         self._observer = observer
+        self._utc_us = utc_us
         self._deliveries: list[Delivery] = []
-        self._spool: Spool | None = None
-        self._session: Session | None = None
+        self._open: _Open | None = None
 
     def state(self) -> State | None:
         """Return how full the spool is and how far each sink, None while the gateway does not run."""
-        spool = self._spool
-        return None if spool is None else spool.state()
+        there = self._open
+        return None if there is None else there.spool.state()._replace(suspects=there.quarantine.counts())
 
     def descriptor(self, digest: bytes) -> Descriptor | None:
         """Return the descriptor that frames call by this digest (8 bytes), if it is known."""
-        session = self._session
-        return None if session is None else session.descriptor(digest)
+        return None if self._open is None else self._open.session.descriptor(digest)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; then take no more, and give the sinks `gateway.stop` seconds for what is there.
 
         Raises VitalwireError for what makes it useless to begin.
         """
-        async with self._opened() as (spool, intake, registry, session):
+        async with self._opened() as (spool, quarantine, registry, session, intake):
             for name, settings in self._config.sinks.items():
                 sink = make_sink(settings, session.descriptor)
                 if isinstance(sink, Controlling):
                     sink.use(intake.commands)
-                self._deliveries.append(Delivery(name, settings, sink, spool, self._tell))
+                self._deliveries.append(Delivery(name, settings, sink, spool, self._tell, self._utc_us))
             delivering = [asyncio.create_task(delivery.run()) for delivery in self._deliveries]
             feeding = [
                 asyncio.create_task(self._feed(Door(name, settings, intake, registry, self._tell)))
                 for name, settings in self._config.sources.items()
             ]
+            releasing = asyncio.create_task(release(quarantine, intake.port(SOURCE, ""), self._utc_us))
             stopping = asyncio.create_task(stop.wait())
             try:
-                await _first([stopping, intake.failed, *delivering])
+                await _first([stopping, intake.failed, releasing, *delivering])
             finally:
                 stopping.cancel()
-                await _cancelled(feeding)
+                await _cancelled([*feeding, releasing])
                 await intake.close()
                 for delivery in self._deliveries:
                     delivery.end()
@@ -83,7 +95,7 @@ class Gateway:
                 await _cancelled(delivering)
 
     @asynccontextmanager
-    async def _opened(self) -> AsyncIterator[tuple[Spool, Intake, Registry, Session]]:
+    async def _opened(self) -> AsyncIterator[_Open]:
         config, loop = self._config, asyncio.get_running_loop()
         settings = config.spool
 
@@ -94,17 +106,19 @@ class Gateway:
         with contextlib.ExitStack() as stack:
             registry = stack.enter_context(Registry(config.gateway.registry))
             state = stack.enter_context(contextlib.closing(ReplayState(config.gateway.state)))
+            quarantine = Quarantine(settings.path, int(settings.quarantine_mb * MEGABYTE))
+            stack.callback(quarantine.close)
             spool = Spool(settings.path, config.sinks.keys(), bound, on_lost=lost)
             try:
                 session = Session(registry, state)
                 intake = Intake(
-                    session, registry, spool, self._tell,
-                    settle=config.gateway.settle, set_time=config.gateway.set_time,
+                    session, registry, spool, quarantine, self._tell,
+                    settle=config.gateway.settle, set_time=config.gateway.set_time, utc_us=self._utc_us,
                 )  # fmt: skip
-                self._spool, self._session = spool, session
-                yield spool, intake, registry, session
+                self._open = _Open(spool, quarantine, registry, session, intake)
+                yield self._open
             finally:
-                self._spool = self._session = None
+                self._open = None
                 await asyncio.to_thread(spool.close)
 
     async def _feed(self, door: Door) -> None:

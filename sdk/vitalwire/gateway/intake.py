@@ -1,25 +1,23 @@
-"""The intake: what ports give is verified, spooled and then acknowledged, in one thread for all devices and ports.
+"""The intake: what ports give is verified and handed on to be stored, in one thread for all devices and ports.
 
 One session serves the whole gateway, so a device on two ports is delivered once. The thread takes turns among ports, a
-bounded piece each, so that none starves another. While a batch is being made durable the next is verified; nothing is
-acknowledged before its batch is. What cannot be spooled stays with its device: the ports fill, and are read no more.
+bounded piece each, so that none starves another. Nothing is acknowledged before it is durable.
+
+While the spool takes nothing, devices keep their frames: those that come are left out, unacknowledged, and asked for
+again, in order, once there is room; everything else that a device says is heard. A peer that never said that it is a
+device may have no copy: it is not read until there is room.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import sqlite3
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
 
 from vitalwire.client import Line, LineEvent
 from vitalwire.control import Controller, TimeMeasured
-from vitalwire.errors import SpoolError
-from vitalwire.messages import Trust
 from vitalwire.registry import Registry
 from vitalwire.session import (
     Disproved,
@@ -35,19 +33,17 @@ from vitalwire.session import (
     Session,
     Verified,
 )
-from vitalwire.spool import Entry, Spool
+from vitalwire.spool import Quarantine, Spool
 
 from .commands import Commands
-from .events import Concluded, GatewayEvent, SpoolChanged, Spooled
+from .events import Concluded, GatewayEvent
 from .port import Answer, Desk, Given, Port
-from .timing import Timed, Timing
+from .storing import Storing
+from .timing import Clock, Timing
 
 TURN = 8 << 10  # bytes a port may have dealt with in its turn
 MOST_TURNS = 32
 TICK = 0.05  # seconds between looks at what time alone brings
-MOST_READY = 512  # verified frames waiting for the spool, beyond which nothing is taken in
-MOST_STORED = 512  # frames in one batch
-RETRY = 0.5  # seconds until a spool that refused is asked again
 FAREWELL = 1.0  # seconds that the end takes at most to bring out the last acknowledgements
 
 
@@ -59,31 +55,25 @@ class Intake:
         session: Session,
         registry: Registry,
         spool: Spool,
+        quarantine: Quarantine,
         tell: Callable[[GatewayEvent], None],
         *,
         settle: float,
         set_time: bool,
+        utc_us: Clock,
     ) -> None:
         self._session = session
         self._registry = registry
-        self._spool = spool
         self._tell = tell
         self._set_time = set_time
         self._timing = Timing(settle, self._is_being_measured)
-        self._desk = Desk()
+        self._desk = Desk(utc_us)
+        self._events: list[GatewayEvent] = []
+        self._storing = Storing(session, registry, spool, quarantine, self._timing, self._desk, self._say)
         self.commands = Commands(registry, self._desk, set_time=set_time)
         self._ports: set[Port] = set()
         self._ways: dict[bytes, set[Port]] = {}  # by device: the ports it came through
-        self._ready: deque[Timed] = deque()
-        self._storing: tuple[list[Timed], Future[list[Entry]]] | None = None
-        self._sealing: deque[tuple[Sealed, Future[list[Entry]]]] = deque()  # groups on their way to the sinks
-        self._most = MOST_STORED
-        self._retry_at = 0.0
-        self._refusal = ""
-        self._acknowledging: set[bytes] = set()  # devices with numbers to acknowledge
-        self._events: list[GatewayEvent] = []
         self._looked_at = float("-inf")
-        self._alarm = False
         self._until: float | None = None
         self._timed = False  # whether the bytes being read came straight from their device
         self._loop = asyncio.get_running_loop()
@@ -127,9 +117,7 @@ class Intake:
     def _is_done(self) -> bool:
         if self._until is None:
             return False
-        waiting = (
-            self._storing or self._ready or self._sealing or any(p.line and p.line.acknowledging for p in self._open())
-        )
+        waiting = not self._storing.is_idle or any(p.line and p.line.acknowledging for p in self._open())
         return not waiting or time.monotonic() > self._until
 
     def _open(self) -> list[Port]:
@@ -144,11 +132,11 @@ class Intake:
             self._take(port, given, now)
         if tick:
             self._looked_at = now
-            self._conclude(self._session.poll(time.time_ns() // 1000), None, now)
+            self._conclude(self._session.poll(self._desk.utc_us()), None, now)
             self._let_go()
-        self._ready.extend(self._timing.release(now, all_of_them=self._until is not None))
-        self._confirm()
-        self._store(now)
+        self._storing.step(now, all_of_them=self._until is not None)
+        if not self._storing.refusal:
+            self._ask_again()
         self._acknowledge()
         self.commands.ask(self._ways, now)
         for port in self._open() if tick else {port for port, _ in turns}:
@@ -160,14 +148,26 @@ class Intake:
     def _wait(self) -> list[tuple[Port, list[Given]]]:
         """Return a turn of each port that gave something, once there is anything to do or a tick has passed."""
         with self._desk.changed:
-            takes = len(self._ready) < MOST_READY and self._until is None
-            stored = self._storing is not None and self._storing[1].done()
-            if not stored and not (takes and self._desk.busy):
+            turns = self._turns()
+            if not turns and not self._storing.has_news:
                 self._desk.changed.wait(TICK)
-            if not takes:
-                return []
-            turns = [self._desk.busy.popleft() for _ in range(min(len(self._desk.busy), MOST_TURNS))]
+                turns = self._turns()
             return [(port, port.take(TURN)) for port in turns]
+
+    def _turns(self) -> list[Port]:
+        """Return the ports whose turn it is."""
+        busy = self._desk.busy
+        if self._until is not None or (self._storing.is_full and not self._storing.refusal):
+            return []
+        first = [busy.popleft() for _ in range(min(len(busy), MOST_TURNS))]
+        turns = [port for port in first if not self._leaves_out or _can_come_again(port)]
+        busy.extend(port for port in first if port not in turns)
+        return turns
+
+    @property
+    def _leaves_out(self) -> bool:
+        """Whether frames that come are left out, because there is no room for them."""
+        return self._storing.is_full and bool(self._storing.refusal)
 
     def _let_go(self) -> None:
         """Forget the ports whose peers are gone."""
@@ -190,6 +190,11 @@ class Intake:
     # ------------------------------------------------------------ frames
 
     def _receive(self, port: Port, raw: bytes, utc_us: int, now: float, *, timed: bool | None = None) -> None:
+        if self._leaves_out:
+            port.left_out = True
+            self._desk.answer(hashlib.sha256(raw).digest(), Answer(False, Reason.BUSY.value))
+            self._say(Concluded(port.source, port.peer, Refused(Reason.BUSY, "", raw)))
+            return
         outcomes = self._session.receive(raw, utc_us, port.may)
         if any(isinstance(outcome, Duplicate) and outcome.durable for outcome in outcomes):
             self._desk.answer(hashlib.sha256(raw).digest(), Answer(True))
@@ -201,11 +206,11 @@ class Intake:
                 case Verified(device):
                     self._claim(port, device)
                     self._learn(outcome)
-                    self._timing.hold(outcome, time.time_ns() // 1000, now, timed=timed)
+                    self._timing.hold(outcome, self._desk.utc_us(), now, timed=timed)
                     continue
                 case Duplicate(device):
                     self._claim(port, device)
-                    self._acknowledging.add(device)
+                    self._storing.acknowledging.add(device)
                 case Held(frame) if port is not None and frame.descriptor is not None:
                     if frame.descriptor not in port.needs:
                         port.needs.append(frame.descriptor)
@@ -214,17 +219,27 @@ class Intake:
                         if each.line is not None and (each is port or digest in each.needs):
                             each.line.controller.describe()
                 case Sealed():
-                    self._sealing.append((outcome, self._spool.seal(outcome.device, outcome.first, outcome.last)))
+                    self._storing.seal(outcome)
                 case Disproved(device, seq, digest):
-                    self._spool.disprove(device, seq, digest)
+                    self._storing.disprove(device, seq, digest)
                 case Refused(reason, _, raw):
                     self._desk.answer(hashlib.sha256(raw).digest(), Answer(False, reason.value))
-                case Quarantined(_, reason, frame):
-                    self._desk.answer(frame.digest, Answer(False, reason.value))
+                    if reason == Reason.FOREIGN:
+                        self._storing.set_aside_stranger(outcome, self._desk.utc_us(), now)
+                case Quarantined():
+                    self._storing.set_aside(outcome)
                 case _:
                     pass
             source, peer = (None, None) if port is None else (port.source, port.peer)
-            self._events.append(Concluded(source, peer, outcome))
+            self._say(Concluded(source, peer, outcome))
+
+    def _ask_again(self) -> None:
+        """Ask for what was left out: a device that describes itself sends all that is not acknowledged, in order."""
+        for port in self._open():
+            if port.left_out:
+                port.left_out = False
+                if port.line is not None:
+                    port.line.controller.describe()
 
     def _learn(self, verified: Verified) -> None:
         if verified.frame.body is not None and (device := self._registry.get(verified.device)) is not None:
@@ -234,7 +249,7 @@ class Intake:
         if port is not None and device not in port.devices:
             port.devices.add(device)
             self._ways.setdefault(device, set()).add(port)
-            self._acknowledging.add(device)  # what nobody took before goes this way
+            self._storing.acknowledging.add(device)  # what nobody took before goes this way
 
     def _hear(self, port: Port, event: LineEvent) -> None:
         assert port.line is not None
@@ -244,7 +259,7 @@ class Intake:
             fix = event.fix
             clock = self._timing.clock(controller.identity.thumbprint)
             clock.bound(event.boot, fix.ticks, fix.utc_us, fix.error_us)
-        self._events.append(Concluded(port.source, port.peer, event))
+        self._say(Concluded(port.source, port.peer, event))
 
     def _is_being_measured(self, device: bytes, boot: int) -> bool:
         if self._registry.secret(device) is None:
@@ -253,95 +268,10 @@ class Intake:
         identities = (line.controller.identity for line in lines)
         return any(known and (known.thumbprint, known.boot) == (device, boot) for known in identities)
 
-    # ------------------------------------------------------------ durability
-
-    def _store(self, now: float) -> None:
-        """Give the spool what is ready, one batch at a time, so that a refused one is not overtaken."""
-        if self._seal(now) and self._storing is None and self._ready and now >= self._retry_at:
-            first = [self._ready.popleft() for _ in range(min(len(self._ready), self._most))]
-            ready = [(timed, self._session.trust(timed.verified)) for timed in first]
-            for timed in (timed for timed, trust in ready if trust is None):
-                self._desk.answer(timed.verified.frame.digest, Answer(False, Reason.CONFLICT.value))
-            batch = [timed for timed, trust in ready if trust is not None]
-            future = self._spool.append([self._entry(timed) for timed in batch])
-            future.add_done_callback(self._notify)
-            self._storing = batch, future
-
-    def _seal(self, now: float) -> bool:
-        """Say which groups sinks may have now; False if one must be asked for again before anything else is stored."""
-        while self._sealing and self._sealing[0][1].done():
-            future = self._sealing[0][1]
-            try:
-                entries = future.result()
-            except (SpoolError, sqlite3.Error) as error:
-                self._spool_changed(str(error))
-                if now < self._retry_at:
-                    return False
-                self._retry_at = now + RETRY
-                groups = [group for group, _ in self._sealing]
-                self._sealing = deque((g, self._spool.seal(g.device, g.first, g.last)) for g in groups)
-                return False
-            self._sealing.popleft()
-            now_us = time.time_ns() // 1000
-            self._events.append(Spooled(tuple(entries), (now_us,) * len(entries), now_us))
-        return True
-
-    def _notify(self, _: object) -> None:
-        with self._desk.changed:
-            self._desk.changed.notify()
-
-    def _entry(self, timed: Timed) -> Entry:
-        verified, frame = timed.verified, timed.verified.frame
-        device = self._registry.get(verified.device)
-        return Entry(
-            position=0,
-            device=device.name if device else verified.descriptor.device,
-            thumbprint=verified.device,
-            kind=frame.kind,
-            boot=frame.boot,
-            seq=frame.seq,
-            digest=frame.digest,
-            raw=frame.raw,
-            arrived_us=verified.received_us,
-            time_us=timed.time_us,
-            accuracy_us=timed.accuracy_us,
-            trust=self._session.trust(verified) or Trust.AUTHENTIC,
-        )
-
-    def _confirm(self) -> None:
-        """Acknowledge what has become durable; what was refused waits."""
-        if self._storing is None or not self._storing[1].done():
-            return
-        (batch, future), self._storing = self._storing, None
-        try:
-            entries = future.result()
-            verified_us = {timed.verified.frame.digest: timed.verified_us for timed in batch}
-            times = tuple(verified_us[entry.digest] for entry in entries)
-            self._events.append(Spooled(tuple(entries), times, time.time_ns() // 1000))
-            self._session.durable(timed.verified for timed in batch)
-        except (SpoolError, sqlite3.Error) as error:
-            self._ready.extendleft(reversed(batch))
-            self._most = max(1, len(batch) // 2)  # some may fit where all do not
-            self._retry_at = time.monotonic() + RETRY
-            self._spool_changed(str(error))
-            return
-        self._most = min(MOST_STORED, self._most * 2)
-        self._acknowledging |= {timed.verified.device for timed in batch}
-        for timed in batch:
-            self._desk.answer(timed.verified.frame.digest, Answer(True))
-        self._spool_changed("")
-
-    def _spool_changed(self, refusal: str) -> None:
-        """Say so when the spool begins or ends to refuse, or its alarm does."""
-        alarm = self._spool.alarm
-        if (bool(refusal), alarm) != (bool(self._refusal), self._alarm):
-            self._events.append(SpoolChanged(not refusal, alarm, refusal, self._spool.state()))
-        self._refusal, self._alarm = refusal, alarm
-
     # ------------------------------------------------------------ answers
 
     def _acknowledge(self) -> None:
-        for device in self._acknowledging:
+        for device in self._storing.acknowledging:
             ports = self._ways.get(device)
             if not ports:
                 continue  # until one brings frames of it again
@@ -349,7 +279,7 @@ class Intake:
                 for port in ports:
                     if port.line is not None:
                         port.line.acknowledge(device, first, last)
-        self._acknowledging.clear()
+        self._storing.acknowledging.clear()
 
     def _answer(self, port: Port, now: float) -> None:
         """Let a line say what it has to."""
@@ -358,6 +288,14 @@ class Intake:
             if data:
                 self._loop.call_soon_threadsafe(port.send, data)
 
+    def _say(self, event: GatewayEvent) -> None:
+        self._events.append(event)
+
     def _tell_all(self, events: list[GatewayEvent]) -> None:
         for event in events:
             self._tell(event)
+
+
+def _can_come_again(port: Port) -> bool:
+    """Return whether the peer keeps what is not acknowledged: it asks for each frame, or says that it is a device."""
+    return port.line is None or port.line.controller.identity is not None

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
 from vitalwire.client import Line
 from vitalwire.session import May
+
+from .timing import Clock
 
 MOST_WAITING = 64 << 10  # bytes of one port, beyond which its source is to read no more
 MOST_ASKED = 65_536  # frames that somebody waits for an answer to
@@ -41,7 +42,8 @@ class Answer(NamedTuple):
 class Desk:
     """What ports and intake share: who gave something, in turns, and who waits for which frame's answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, utc_us: Clock) -> None:
+        self.utc_us = utc_us
         self.changed = threading.Condition()
         self.busy: deque[Port] = deque()  # ports that gave something
         self._asked: dict[bytes, list[Callable[[Answer], None]]] = {}
@@ -85,6 +87,7 @@ class Port:
         self.line: Line | None = None
         self.devices: set[bytes] = set()  # the intake's: which sent frames through here
         self.needs: deque[bytes] = deque(maxlen=MOST_NEEDED)  # the intake's: descriptors that are waited for
+        self.left_out = False  # the intake's: whether frames were, for want of room
         self.closed = False
         self._desk = desk
         self._given: deque[Given] = deque()
@@ -95,11 +98,11 @@ class Port:
 
     def give(self, data: bytes, *, timed: bool = True) -> None:
         """Give bytes of the stream; look at `is_full` before reading more."""
-        self._put(Given(data, False, time.time_ns() // 1000, timed))
+        self._put(Given(data, False, self._desk.utc_us(), timed))
 
     def give_frame(self, raw: bytes) -> None:
         """Give one frame."""
-        self._put(Given(raw, True, time.time_ns() // 1000, False))
+        self._put(Given(raw, True, self._desk.utc_us(), False))
 
     async def ask_frame(self, raw: bytes, patience: float) -> Answer:
         """Give one frame and wait until it is durable or refused, at most so many seconds."""

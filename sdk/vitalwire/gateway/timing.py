@@ -5,9 +5,10 @@ Frames of one device leave in the order they came. None waits longer than `settl
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -15,6 +16,13 @@ from vitalwire.clock import DeviceClock
 from vitalwire.session import Verified
 
 MOST_HELD = 4  # frames of one device: half of what it sends without an acknowledgement
+
+Clock: TypeAlias = Callable[[], int]  # UTC in microseconds since 1970, as this computer has it: it may jump
+
+
+def utc_us() -> int:
+    """Return the UTC of this computer's clock."""
+    return time.time_ns() // 1000
 
 
 class Timed(NamedTuple):
@@ -71,14 +79,14 @@ class Timing:
     def _timed(self, device: bytes, going: list[_Held]) -> Iterator[Timed]:
         """Yield frames with their times; the clock is asked once a boot, the device's own ticks tell them apart."""
         boot = ticks = None
-        time = error = np.nan
+        utc = error = np.nan
         for verified, verified_us, _ in going:
             frame = verified.frame
             if frame.boot != boot or ticks is None:
                 boot, ticks = frame.boot, frame.ticks
-                time, error = self.clock(device).utc(boot, ticks)
-            if np.isnan(time):
+                utc, error = self.clock(device).utc(boot, ticks)
+            if np.isnan(utc):
                 yield Timed(verified, verified_us, None, None)
             else:
-                time_us = int(time * 1e6) + frame.ticks - ticks
+                time_us = int(utc * 1e6) + frame.ticks - ticks
                 yield Timed(verified, verified_us, time_us, int(error * 1e6) if error < np.inf else None)

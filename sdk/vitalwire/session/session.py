@@ -196,8 +196,11 @@ class Session:
             seen = self._state.seen(device.thumbprint, frame.seq)
         future = self._is_future(frame, received_us)
         if seen is not None and seen.digest == link.digest:  # these bytes were proven when they came first
-            if seen.aside and not future and frame.seq not in track.pending:
-                return track.deliver_again(self._entry(frame, known, received_us, track.trust(frame), future=False))
+            if seen.aside and frame.seq not in track.pending:
+                if not future:
+                    return track.deliver_again(self._entry(frame, known, received_us, track.trust(frame), future=False))
+                if track.recent(frame.seq) is not None:  # nobody kept it so far
+                    return [Quarantined(track.device, Reason.FUTURE, frame, received_us)]
             return [self._duplicate(track, frame)]
         trust = self._prover.judge(frame, known, linked=track.unsealed.proves(track.chain, link))
         if isinstance(trust, Refused):

@@ -1,9 +1,23 @@
-"""Where verified frames wait, durably, until every sink has them."""
+"""Where verified frames wait, durably, until every sink has them, and where what is not believed is kept."""
 
 from vitalwire.messages import Trust
 
 from .entry import Entry
+from .quarantine import Choice, Quarantine, Suspect
 from .spool import Bound, Full, Lost, Spool, State
 from .store import DeadLetter, Store
 
-__all__ = ["Bound", "DeadLetter", "Entry", "Full", "Lost", "Spool", "State", "Store", "Trust"]
+__all__ = [
+    "Bound",
+    "Choice",
+    "DeadLetter",
+    "Entry",
+    "Full",
+    "Lost",
+    "Quarantine",
+    "Spool",
+    "State",
+    "Store",
+    "Suspect",
+    "Trust",
+]

@@ -7,13 +7,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from vitalwire import database
@@ -69,6 +69,7 @@ class State(NamedTuple):
     oldest_us: dict[str, int | None]
     dead: dict[str, int]
     unsealed: int = 0  # frames that no sink gets before a seal covers them
+    suspects: Mapping[str, int] = MappingProxyType({})  # frames in the quarantine beside it, by reason
 
 
 class _Job(NamedTuple):
@@ -152,10 +153,9 @@ class Spool:
         """Note that a sink is done with everything up to a position."""
         return self.change(lambda store: self._advance(store, sink, position))
 
-    def bury(self, sink: str, position: int, why: str) -> Future[None]:
-        """Keep an entry as a dead letter of a sink."""
-        now_us = time.time_ns() // 1000
-        return self.change(lambda store: store.bury(sink, position, why, now_us))
+    def bury(self, sink: str, entry: Entry, why: str, now_us: int) -> Future[None]:
+        """Keep an entry as a dead letter of a sink, whether it is still in the spool or not."""
+        return self.change(lambda store: store.bury(sink, entry, why, now_us))
 
     def raise_dead(self, sink: str, position: int) -> Future[None]:
         """Remove a dead letter that was delivered after all."""

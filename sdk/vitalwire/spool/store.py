@@ -44,6 +44,10 @@ _INSERT = (
     "ON CONFLICT (digest) DO NOTHING RETURNING position"
 )
 _PUT_ASIDE = f"INSERT OR IGNORE INTO unsealed ({_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_BURY = (
+    f"INSERT INTO dead ({_COLUMNS}, sink, why, died_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (sink, position) DO UPDATE SET why = excluded.why, died_us = excluded.died_us, again = 0"
+)
 _WAL_BYTES = 4 << 20  # the write-ahead log is cut back to
 
 
@@ -172,18 +176,9 @@ class Store:
 
     # ------------------------------------------------------------ dead letters
 
-    def bury(self, sink: str, position: int, why: str, now_us: int) -> None:
+    def bury(self, sink: str, entry: Entry, why: str, now_us: int) -> None:
         """Keep an entry as a dead letter of a sink, or a dead letter with a new reason."""
-        self._database.execute(
-            f"INSERT INTO dead ({_COLUMNS}, sink, why, died_us) "
-            f"SELECT {_COLUMNS}, ?, ?, ? FROM entries WHERE position = ? "
-            "ON CONFLICT (sink, position) DO UPDATE SET again = 0",
-            (sink, why, now_us, position),
-        )
-        self._database.execute(
-            "UPDATE dead SET why = ?, died_us = ?, again = 0 WHERE sink = ? AND position = ?",
-            (why, now_us, sink, position),
-        )
+        self._database.execute(_BURY, (entry.position, *_values(entry), sink, why, now_us))
 
     def dead(self, sink: str | None = None) -> Iterator[DeadLetter]:
         """Yield the dead letters of a sink, or of all."""

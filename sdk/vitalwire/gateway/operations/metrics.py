@@ -12,6 +12,7 @@ from ..events import (
     Concluded,
     Delivered,
     GatewayEvent,
+    QuarantineChanged,
     RoomLost,
     SinkChanged,
     SinkState,
@@ -39,7 +40,7 @@ class Metrics:
         self._frames = counter("frames_spooled", "Verified frames made durable")
         self._bytes = counter("bytes_spooled", "Their bytes")
         self._refused = counter("frames_refused", "Frames that were not believed", "reason")
-        self._quarantined = counter("frames_quarantined", "Frames kept aside", "reason")
+        self._quarantined = counter("frames_quarantined", "Frames of enrolled devices that were not believed", "reason")
         self._duplicates = counter("frames_duplicate", "Frames that came again")
         self._security = counter("security_events", "Contradictions somebody should look at", "what")
         self._missing = gauge("frames_missing", "Numbers missing and unexplained, of all devices")
@@ -68,6 +69,9 @@ class Metrics:
         }
         self._waiting = gauge("sink_waiting_entries", "Entries that a sink has not delivered", "sink")
         self._oldest = gauge("sink_oldest_seconds", "Age of the oldest of them", "sink")
+        self._suspects = gauge("quarantine_frames", "Frames in quarantine", "reason")
+        self._keeps = gauge("quarantine_keeps", "0 while there is no more room in quarantine")
+        self._keeps.set(1)
         self._dead = gauge("sink_dead_letters", "Dead letters of a sink", "sink")
 
     def __call__(self, event: GatewayEvent) -> None:
@@ -94,6 +98,8 @@ class Metrics:
                     self._sink_failures.labels(sink).inc()
             case SourceChanged(source, peer, up) if peer:
                 self._peers.labels(source).inc(1 if up else -1)
+            case QuarantineChanged(keeps):
+                self._keeps.set(keeps)
             case Buried(sink):
                 self._buried.labels(sink).inc()
             case RoomLost(lost):
@@ -128,5 +134,8 @@ class Metrics:
                 oldest = state.oldest_us.get(sink)
                 self._oldest.labels(sink).set(0 if oldest is None else max(0, now_us - oldest) / _SECOND)
                 self._dead.labels(sink).set(state.dead.get(sink, 0))
+            self._suspects.clear()
+            for why, count in state.suspects.items():
+                self._suspects.labels(why).set(count)
         text: bytes = generate_latest(self.registry)
         return text

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitalwire import database
-from vitalwire.session import Dropped, Gap, GapClosed, Refused
+from vitalwire.session import Dropped, Gap, GapClosed, Reason, Refused
 
 from ..events import Buried, Concluded, Delivered, GatewayEvent, RoomLost, Spooled
 from .settings import ObjectiveSettings
@@ -67,7 +67,7 @@ class Objectives:
                 late = sum(1 for e in entries if e.time_us is None or delivered_us - e.time_us > limit)
                 self._add(hour, "delivered", len(entries))
                 self._add(hour, "late", late)
-            case Concluded(outcome=Refused()):
+            case Concluded(outcome=Refused(reason)) if reason != Reason.BUSY:  # those come again
                 self._add(hour, "refused", 1)
             case Concluded(outcome=Gap(_, first, last) | Dropped(_, first, last)):
                 self._add(hour, "lost", last - first + 1)

@@ -75,7 +75,8 @@ function show(status) {
   if (status.spool) {
     $("spool").value = status.spool.used / status.spool.size;
     $("spool-text").textContent =
-      `${bytes(status.spool.used)} of ${bytes(status.spool.size)}, ${status.spool.entries.toLocaleString()} entries`;
+      `${bytes(status.spool.used)} of ${bytes(status.spool.size)}, ${status.spool.entries.toLocaleString()} entries` +
+      (status.spool.suspects ? `, ${status.spool.suspects.toLocaleString()} frames in quarantine` : "");
   }
 }
 

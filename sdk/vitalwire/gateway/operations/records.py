@@ -19,7 +19,16 @@ from vitalwire.audit import MAX_TEXT, AuditLog, Detail
 from vitalwire.errors import VitalwireError
 from vitalwire.session import ChainBreak, Gap, GapClosed, GapForgotten, Quarantined, Reason, Refused, SecurityEvent
 
-from ..events import Buried, Concluded, GatewayEvent, RoomLost, SinkChanged, SourceChanged, SpoolChanged
+from ..events import (
+    Buried,
+    Concluded,
+    GatewayEvent,
+    QuarantineChanged,
+    RoomLost,
+    SinkChanged,
+    SourceChanged,
+    SpoolChanged,
+)
 from .settings import AuditSettings
 
 _FORGERIES = {
@@ -49,6 +58,8 @@ def described(event: GatewayEvent) -> tuple[int, str, dict[str, Detail]] | None:
         case SpoolChanged(takes, alarm, why):
             level = logging.ERROR if not takes else logging.WARNING if alarm else logging.INFO
             return level, "spool", {"takes": takes, "alarm": alarm, "why": why}
+        case QuarantineChanged(keeps, why):
+            return (logging.INFO if keeps else logging.ERROR), "quarantine", {"keeps": keeps, "why": why}
         case RoomLost(lost):
             return logging.ERROR, "entries-lost", {"sink": lost.sink, "first": lost.first, "last": lost.last}
         case Buried(sink, entry, why):

@@ -13,7 +13,7 @@ import numpy as np
 from vitalwire.errors import VitalwireError
 from vitalwire.frame import parse
 from vitalwire.messages import Descriptor
-from vitalwire.session import Gap, GapClosed, Quarantined, Refused, SecurityEvent
+from vitalwire.session import Gap, GapClosed, Quarantined, Reason, Refused, SecurityEvent
 from vitalwire.signals import decode
 from vitalwire.spool import Entry, State
 from vitalwire_protocol.spec import Counter, Kind
@@ -96,7 +96,7 @@ class View:
                 if (found := self._devices.get(device)) is not None:
                     count = last - first + 1
                     found.missing = max(0, found.missing + (count if isinstance(outcome, Gap) else -count))
-            case Refused(reason, _, _, device):
+            case Refused(reason, _, _, device) if reason != Reason.BUSY:
                 self._troubles.append(
                     {"time": now, "what": reason.value, "source": source, "device": self._name(device)}
                 )
@@ -122,6 +122,7 @@ class View:
         spool = None
         if state is not None:
             spool = {"used": state.used, "size": state.size, "entries": state.entries, "alarm": state.alarm}
+            spool["suspects"] = sum(state.suspects.values())
             for name, waiting in state.waiting.items():
                 sinks.setdefault(name, {"state": "opening", "why": "", "delivered": 0})
                 sinks[name] |= {"waiting": waiting, "dead": state.dead.get(name, 0)}
