@@ -46,6 +46,8 @@ COMMANDS = (
     ["gateway"], ["gateway", "run"], ["gateway", "check"], ["gateway", "slo"], ["gateway", "forget"],
     ["gateway", "dead"],
     ["gateway", "dead", "list"], ["gateway", "dead", "show"], ["gateway", "dead", "redrive"],
+    ["gateway", "quarantine"], ["gateway", "quarantine", "list"], ["gateway", "quarantine", "show"],
+    ["gateway", "quarantine", "release"], ["gateway", "quarantine", "discard"],
 )  # fmt: skip
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:The inplace keyword")
