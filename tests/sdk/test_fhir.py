@@ -241,7 +241,7 @@ def test_rates_are_vital_signs() -> None:
     assert heart["valueQuantity"]["code"] == "/min"
     assert heart["method"]["coding"][0] == {
         "system": "urn:vitalwire:fhir:algorithm",
-        "version": "1",
+        "version": "2",
         "code": "ecg-beats",
     }
     (spo2,) = (each for each in resources if "saturation" in each["code"]["text"])

@@ -48,7 +48,7 @@ def test_what_a_minute_says() -> None:
     spo2 = found["spo2"]
     assert spo2.value is not None
     assert not spo2.calibrated
-    assert (spo2.algorithm, spo2.version) == ("ratio-of-ratios", 1)
+    assert (spo2.algorithm, spo2.version) == ("ratio-of-ratios", 2)
     assert all((reading.value is None) != (reading.reason is None) for reading in found.values())
 
 

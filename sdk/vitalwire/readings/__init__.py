@@ -50,13 +50,13 @@ ECG_RATE, PPG_RATE = 90.0, 18.0  # Hz; below, beats cannot be placed
 _TENTH = Decimal("0.1")
 # Of several ways to one reading, the first whose channels are there.
 ALGORITHMS: tuple[Algorithm, ...] = (
-    Algorithm("heart_rate", "ecg-beats", 1, ("ecg_lead_ii",), heart_rate, _TENTH, ECG_RATE),
-    Algorithm("heart_rate", "ecg-beats", 1, ("ecg_lead_i",), heart_rate, _TENTH, ECG_RATE),
-    Algorithm("pulse_rate", "ppg-systoles", 1, ("ppg_ir",), pulse_rate, _TENTH, PPG_RATE),
-    Algorithm("spo2", "ratio-of-ratios", 1, ("ppg_red", "ppg_ir"), spo2, _TENTH, PPG_RATE, by_curve=True),
-    Algorithm("respiration_rate", "ecg-modulation", 1, ("ecg_lead_ii",), from_ecg, _TENTH, ECG_RATE),
-    Algorithm("respiration_rate", "ecg-modulation", 1, ("ecg_lead_i",), from_ecg, _TENTH, ECG_RATE),
-    Algorithm("respiration_rate", "ppg-modulation", 1, ("ppg_ir",), from_ppg, _TENTH, PPG_RATE),
+    Algorithm("heart_rate", "ecg-beats", 2, ("ecg_lead_ii",), heart_rate, _TENTH, ECG_RATE),
+    Algorithm("heart_rate", "ecg-beats", 2, ("ecg_lead_i",), heart_rate, _TENTH, ECG_RATE),
+    Algorithm("pulse_rate", "ppg-systoles", 2, ("ppg_ir",), pulse_rate, _TENTH, PPG_RATE),
+    Algorithm("spo2", "ratio-of-ratios", 2, ("ppg_red", "ppg_ir"), spo2, _TENTH, PPG_RATE, by_curve=True),
+    Algorithm("respiration_rate", "ecg-modulation", 2, ("ecg_lead_ii",), from_ecg, _TENTH, ECG_RATE),
+    Algorithm("respiration_rate", "ecg-modulation", 2, ("ecg_lead_i",), from_ecg, _TENTH, ECG_RATE),
+    Algorithm("respiration_rate", "ppg-modulation", 2, ("ppg_ir",), from_ppg, _TENTH, PPG_RATE),
     Algorithm("temperature_skin", "median", 1, ("temperature_skin",), temperature, Decimal("0.01")),
     Algorithm("temperature_body", "median", 1, ("temperature_body",), temperature, Decimal("0.01")),
     Algorithm("activity", "enmo", 1, ("accel_x", "accel_y", "accel_z"), activity, Decimal("0.001")),

@@ -8,7 +8,7 @@ from .filters import agreement, bandpass, mean_over
 from .model import Estimate, Floats, Samples
 from .rate import mean_rate
 
-AGREEMENT = 0.85
+AGREEMENT = 0.9  # of two detectors; less is no good signal (Li, Mark and Clifford, 2008)
 BANDS = ((5.0, 15.0), (8.0, 20.0))  # Hz
 PEAKED = 4.0  # kurtosis of the QRS band; noise has 3, a sine 1.5 (kSQI of Li, Mark and Clifford, 2008)
 SAME = 0.1  # seconds

@@ -9,7 +9,7 @@ from .model import Estimate, Floats, Samples
 from .rate import mean_rate
 
 BAND = (0.5, 8.0)  # Hz
-ALIKE = 0.8  # correlation of the pulses with their median shape (Orphanidou et al., 2015, take 0.86 on the mean)
+ALIKE = 0.86  # correlation of the pulses with their median shape (Orphanidou et al., 2015, on the mean)
 AGREEMENT = 0.8
 UNEVEN = 2.2  # the longest interval of ten seconds over the shortest, at most (Orphanidou et al., 2015)
 CLOSEST = 0.24  # seconds between two pulses: 250 a minute

@@ -84,14 +84,17 @@ def _latency(result: dict[str, Any]) -> list[Row]:
 
 def _readings(result: dict[str, Any]) -> list[Row]:
     rows = []
-    for kind, what in (("ecg", "heart rate, against wfdb's XQRS"), ("pleth", "pulse rate, against the spectrum")):
-        found = readings.summary(result, kind)
+    for name, kind in readings.KINDS.items():
+        found = readings.summary(result, name)
         rows.append(
-            (f"{what}: minutes with a rate, judge within 5 %, minutes of noise with a rate", "-",
-             f"{found['given']} of {found['minutes']}, {found['close']}, {result['noise'][kind]} of"
+            (f"{kind.reading} against {kind.judge}: stretches with a reading, judge within {kind.close:g}"
+             f" {kind.unit or '%'}, minutes of noise with one", "-",
+             f"{found['given']} of {found['minutes']}, {found['close']}, {result['noise'][name]} of"
              f" {result['noise']['minutes']}")
         )  # fmt: skip
-    return rows
+    whole, right, wrong = readings.spoiled(result)
+    what = "heart and pulse rates under noise and somebody's walking, 20 to -10 dB: right, absent, off by more than 5 %"
+    return [*rows, (what, "-", f"{right}, {whole - right - wrong}, {wrong} of {whole}")]
 
 
 def _gateway(result: dict[str, Any]) -> list[Row]:

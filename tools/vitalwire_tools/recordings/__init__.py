@@ -3,6 +3,6 @@
 from .archives import fetch
 from .files import load_file
 from .model import Recording
-from .published import load
+from .published import breathing, load
 
-__all__ = ["Recording", "fetch", "load", "load_file"]
+__all__ = ["Recording", "breathing", "fetch", "load", "load_file"]

