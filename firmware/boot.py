@@ -48,7 +48,7 @@ def build(app):
     if config.policy != "sign" and config.secret is None:
         print("vitalwire: no secret for policy", config.policy)
         return False
-    on_trial, failed = _slots(root)
+    on_trial, failed = _slots(root, hal)
     texts, print_, contents = _papers(board, config)
     journal = app.journal = Journal(hal.partition("journal"), config.when_full == "stop")
     journal.groups = config.policy == "seal"
@@ -76,7 +76,7 @@ def build(app):
     app.control = _last(
         Control(print_, texts, config.secret, boot, hal.random(NONCE_SIZE), app.clock, journal, actions)
     )
-    app.control.ota = config.maker and (root, config.maker, texts[1], app.reboot)
+    app.control.ota = config.maker and (root, config.maker, texts[1], app.reboot, hal.spare)
     _links(app, config)
     app.recorder = _last(
         Recorder(
@@ -99,12 +99,12 @@ def build(app):
     return True
 
 
-def _slots(root):
+def _slots(root, hal):
     # whether this application is on trial; the counter of one that failed
     import slots
 
     _drop("slots")
-    return slots.on_trial(root), slots.take_failed(root)
+    return slots.on_trial(root, hal), slots.take_failed(root)
 
 
 def _config(hal):

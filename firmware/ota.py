@@ -1,6 +1,7 @@
 # An update on its way into the slot that does not run (SPEC.md section 14): the signed manifest, then the files that it
-# names, one behind the other. What is in flash tells how far it is, so it goes on after any power cut; nothing of it
-# counts before its signature, and none of its files before their digests were right. Loaded only when somebody updates.
+# names, one behind the other; a whole image goes into a partition of its own, see whole.py. What is in flash tells how
+# far it is, so it goes on after any power cut; nothing of it counts before its signature, and none of its files before
+# their digests were right. Loaded only when somebody updates.
 import os
 from hashlib import sha256
 
@@ -21,6 +22,7 @@ from wire import (
     MAX_PATH,
     MAX_UPDATE_FILE,
     MAX_UPDATE_FILES,
+    MAX_UPDATE_IMAGE,
     RESULT_BAD_ARGUMENT,
     RESULT_NO_UPDATE,
     RESULT_OK,
@@ -37,6 +39,7 @@ from wire import (
     UPDATEKEY_KIND,
     UPDATEKEY_VERSION,
     UPDATEKIND_APPLICATION,
+    UPDATEKIND_IMAGE,
     VERSION,
 )
 
@@ -54,9 +57,10 @@ class Refused(Exception):
 
 class Updater:
     # root: folder of the flash's file system. maker: x and y, 64 bytes, of the key that signs updates. board: its name.
-    # reboot: called once an update is to be started.
-    def __init__(self, root, maker, board, reboot):
+    # reboot: called once an update is to be started. spare: a function that gives the partition for a whole image.
+    def __init__(self, root, maker, board, reboot, spare):
         self._root = root
+        self._spare = spare
         self._maker = maker
         self._board = board
         self._reboot = reboot
@@ -68,6 +72,7 @@ class Updater:
         self._done = 0  # bytes before it
         self._size = 0  # of all
         self._file = self._hash = None
+        self._whole = None  # what stands for the one file of a whole image
 
     def handle(self, command, argument, fields):
         # A generator of slices, each yielded as (kind, units); returns the result. The fields are the reply's.
@@ -75,7 +80,7 @@ class Updater:
             state = slots.load(self._root)
             self._slot = self._root + ("/b" if state["run"] == "a" else "/a")
             self._least = state["counter"]
-            if "try" in state:
+            if "try" in state or "image" in state:
                 raise Refused(RESULT_BAD_ARGUMENT)  # one thing at a time
             result = RESULT_OK
             if command == COMMAND_UPDATE_BEGIN:
@@ -121,8 +126,9 @@ class Updater:
             yield from self._learn()
             while self._number < len(self._files):
                 path, size, digest = self._files[self._number]
-                self._at = min(_size(self._slot + "/" + path), size)
-                yield from self._digest(self._slot + "/" + path)
+                path = self._slot + "/" + path
+                self._at = self._whole.there() if self._whole else min(_size(path), size)
+                yield from self._digest(path)
                 if self._at < size or not (yield from self._finish()):
                     return
 
@@ -142,8 +148,11 @@ class Updater:
         data = data[: size - self._at]
         if not self._file:
             yield _LONG
-            self._folder(path)
-            self._file = open(self._slot + "/" + path, "ab" if self._at else "wb")
+            if self._whole and self._files is not None:
+                self._file = self._whole.open(self._at)
+            else:
+                self._folder(path)
+                self._file = open(self._slot + "/" + path, "ab" if self._at else "wb")
         yield _LONG
         self._file.write(data)
         if self._hash:
@@ -167,10 +176,16 @@ class Updater:
             return RESULT_BAD_ARGUMENT
         if self._files is None or self._number < len(self._files):
             return RESULT_NO_UPDATE
-        state["try"] = self._slot[-1]
-        state["next"] = self._counter
-        state["tried"] = False
-        slots.store(self._root, state)
+        if self._whole:
+            state["image"] = self._counter
+            switch = self._whole.start(state)
+            slots.store(self._root, state)
+            switch()
+        else:
+            state["try"] = self._slot[-1]
+            state["next"] = self._counter
+            state["tried"] = False
+            slots.store(self._root, state)
         if argument:
             self._reboot(None)
         return RESULT_OK
@@ -215,22 +230,34 @@ class Updater:
             return RESULT_UPDATE_FOREIGN
         if counter <= self._least:
             return RESULT_UPDATE_OLD
-        if kind != UPDATEKIND_APPLICATION:
+        image = kind == UPDATEKIND_IMAGE
+        spare = self._spare() if image else None
+        if kind != UPDATEKIND_APPLICATION and not spare:
             return RESULT_UPDATE_UNSUPPORTED
         total = 0
-        seen = {"manifest", "begun"}
+        seen = {"manifest", "begun", "sectors"}
         folders = set()
         for file in files:
             if not _form(file, str, int, bytes) or len(file[2]) != 32 or not _good(file[0]) or file[0] in seen:
                 return RESULT_UPDATE_FORGED
             if "/" in file[0]:
                 folders.add(file[0].split("/")[0])
-            if not 0 < file[1] <= MAX_UPDATE_FILE:
+            if not 0 < file[1] <= (MAX_UPDATE_IMAGE if image else MAX_UPDATE_FILE):
                 return RESULT_UPDATE_TOO_BIG
             seen.add(file[0])
             total += file[1]
         if seen & folders:
             return RESULT_UPDATE_FORGED
+        self._whole = None
+        if image:
+            if len(files) > 1:
+                return RESULT_UPDATE_FORGED
+            if total > spare.info()[3]:
+                return RESULT_UPDATE_TOO_BIG
+            from whole import Whole
+
+            self._whole = Whole(spare, self._slot + "/sectors", total)
+            total = 0
         stat = os.statvfs(self._root)
         have = sum([_size(self._slot + "/" + file[0]) for file in files])
         if len(files) > MAX_UPDATE_FILES or total - have + _RESERVE > stat[1] * stat[3]:
@@ -238,7 +265,7 @@ class Updater:
         self._files = files
         self._counter = counter
         self._number = 0
-        self._size = self._begun[0] + total
+        self._size = self._begun[0] + sum([file[1] for file in files])
         return RESULT_OK
 
     def _finish(self):
@@ -252,7 +279,10 @@ class Updater:
             self._number += 1
         else:
             yield _LONG
-            os.remove(self._slot + "/" + path)
+            if self._whole:
+                self._whole.remove()
+            else:
+                os.remove(self._slot + "/" + path)
         return good
 
     def _digest(self, path):
@@ -260,7 +290,7 @@ class Updater:
         self._hash = sha256()
         left = self._at
         if left:
-            with open(path, "rb") as f:
+            with self._whole.open(0) if self._whole else open(path, "rb") as f:
                 while left:
                     data = f.read(min(left, _READ))
                     self._hash.update(data)

@@ -3,7 +3,9 @@
 #
 # The file `slots` holds {"run": slot of the confirmed application, "" for the factory's, "counter": its anti-rollback
 # counter}, during a trial also "try": the other slot, "next": its counter, "tried": whether it has been started; after
-# one that failed "failed": its counter. It is only ever replaced whole, by a rename, so a power cut leaves old or new.
+# one that failed "failed": its counter. While a whole image is on trial it holds "image": its counter, and "spare": the
+# partition it is in; there the chip's own loader goes back to the other. The file is only ever replaced whole, by a
+# rename, so a power cut leaves old or new.
 import json
 import os
 
@@ -36,13 +38,21 @@ def choose(root):
     return slot and root + "/" + slot
 
 
-def on_trial(root):
-    return load(root).get("tried", False)
-
-
-def confirm(root):
-    # the application on trial stays, and nothing older is taken any more, in one step
+def on_trial(root, hal):
     state = load(root)
+    if "image" in state and state["spare"] != hal.image():
+        store(root, {"run": state["run"], "counter": state["counter"], "failed": state["image"]})
+        return False
+    return "image" in state or state.get("tried", False)
+
+
+def confirm(root, hal):
+    # what is on trial stays, and nothing older is taken any more, in one step
+    state = load(root)
+    if "image" in state:
+        hal.keep_image()
+        state["try"] = state["run"]
+        state["next"] = state["image"]
     store(root, {"run": state["try"], "counter": state["next"]})
     return state["next"]
 

@@ -18,7 +18,7 @@ class Trial:
         app = self._app
         if last >= self._first and all(stream.up or stream.off for stream in app.streams):
             app.trial = app.control.trial = None
-            app.report(EVENT_UPDATE_CONFIRMED, {EVENTKEY_COUNT: slots.confirm(self._root)}, app.hal.ticks())
+            app.report(EVENT_UPDATE_CONFIRMED, {EVENTKEY_COUNT: slots.confirm(self._root, app.hal)}, app.hal.ticks())
 
     def check(self, now):
         if now > _LIMIT:

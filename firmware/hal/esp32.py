@@ -212,6 +212,25 @@ def partition(name):
     return found[0]
 
 
+# The partition that a whole image may go into; None where there is one program only, as in stock builds.
+def spare():
+    try:
+        found = esp32.Partition(esp32.Partition.RUNNING).get_next_update()
+    except OSError:
+        return None
+    return None if found.info()[4] == image() else found
+
+
+# The label of the partition whose program runs.
+def image():
+    return esp32.Partition(esp32.Partition.RUNNING).info()[4]
+
+
+# Else the chip's loader takes the other one at the next start.
+def keep_image():
+    esp32.Partition.mark_app_valid_cancel_rollback()
+
+
 class _Stream:
     session = 0
 

@@ -275,6 +275,10 @@ def partition(name):
     raise OSError(19)
 
 
+def spare():
+    return None
+
+
 class _Stream:
     session = 0
 

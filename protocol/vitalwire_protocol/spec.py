@@ -44,6 +44,7 @@ class Limit(IntEnum):
     MAX_BOOT = 0xFFFFFFFE
     MAX_UPDATE_FILES = 60
     MAX_UPDATE_FILE = 131072  # bytes of one file of an update
+    MAX_UPDATE_IMAGE = 4194304  # bytes of a whole image
     MAX_PATH = 40  # characters of its path
 
 

@@ -8,12 +8,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.boards.stockimage import ROWS, application, stock
 
 from vitalwire import crypto
 from vitalwire.cli import main
 from vitalwire.errors import InputError, TransportError, UsageError
 from vitalwire.registry import Registry
+from vitalwire.update import read_package
+from vitalwire_protocol.spec import UpdateKind
 from vitalwire_tools import littlefs_image
 from vitalwire_tools.codegen.board import Board, boards
 from vitalwire_tools.codegen.chips import chips
@@ -176,6 +180,33 @@ def test_a_board_and_a_download_must_fit() -> None:
         build(read_stock(stock("esp32", rows=ROWS[1:])), DEVKIT, {})
     with pytest.raises(ValueError, match="do not fit"):
         littlefs_image.pack({"big": bytes(70_000)}, 65536)
+
+
+def test_an_ota_builds_application_becomes_an_update(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An .app-bin for the board's chip is signed as a whole image; another chip's, a cut one or a full image is not."""
+    key, app, update = tmp_path / "maker.pem", tmp_path / "app.bin", tmp_path / "update"
+    maker = ec.generate_private_key(ec.SECP256R1())
+    key.write_bytes(maker.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    command = ["board", "release", DEVKIT.name, str(update), "--key", str(key), "--counter", "3", "--image", str(app)]
+    good = application("esp32", "v1.24.1")
+    app.write_bytes(good)
+    assert main(command) == 0
+    package = read_package(update.read_bytes(), maker.public_key())
+    assert package.manifest.kind == UpdateKind.IMAGE
+    assert package.data[package.signed :] == good
+    bad = {
+        "for esp32s3, not for esp32": application("esp32s3", "v1.24.1"),
+        "does not parse": good[:600],
+        "come as .app-bin": good + bytes(16),
+        "it is MicroPython 1.20.0": application("esp32", "v1.20.0"),
+        "no chip": b"x" * 100,
+    }
+    for words, data in bad.items():
+        app.write_bytes(data)
+        assert main(command) != 0
+        assert words in capsys.readouterr().err
+    app.unlink()
+    assert main(command) == 2
 
 
 def test_flashing_without_a_chip_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,72 @@ from hal.virtual_flash import Cut, FlashFile
 
 BLOCKS = 64
 BOARD = "bench"
+IMAGE_BLOCKS = 8
+
+
+class Spare(FlashFile):
+    # An OTA partition, as esp32.Partition has them.
+    def info(self):
+        return 0, 0x10, 0, IMAGE_BLOCKS * 4096, self.label, False
+
+    def set_boot(self):
+        self.loader.choose(self.label)
+
+
+class Loader:
+    # The chip's own loader and its two OTA partitions (ESP-IDF, "App Rollback"): what was chosen runs at the next
+    # start, and unless it is told to stay, the start after that takes the other one again.
+    def __init__(self, path, cut):
+        self.path, self.cut = path, cut
+        self.partitions = {}
+        for label in ("ota_0", "ota_1"):
+            try:
+                os.stat(path + label)
+            except OSError:
+                with open(path + label, "wb") as f:
+                    f.write(b"\xff" * 4096 * IMAGE_BLOCKS)
+            self.partitions[label] = Spare(path + label, 0, IMAGE_BLOCKS * 4096, lambda kind, n: None, cut)
+            self.partitions[label].label = label
+            self.partitions[label].loader = self
+
+    def load(self):
+        try:
+            with open(self.path + "ota") as f:
+                return f.read().split()
+        except OSError:
+            return ["ota_0", "ota_0", "stays"]
+
+    def store(self, *state):
+        cut = self.cut and self.cut.due()
+        if not cut or self.cut.random(2):
+            with open(self.path + "ota.new", "w") as f:
+                f.write(" ".join(state))
+            os.rename(self.path + "ota.new", self.path + "ota")
+        if cut:
+            self.cut.end()
+
+    def other(self, label):
+        return "ota_1" if label == "ota_0" else "ota_0"
+
+    def start(self):
+        running, chosen, fate = self.load()
+        if chosen != running:
+            self.store(chosen, chosen, "tried")
+        elif fate == "tried":
+            self.store(self.other(running), self.other(running), "stays")
+
+    def choose(self, label):
+        running, _, fate = self.load()
+        self.store(running, label, fate)
+
+    def image(self):
+        return self.load()[0]
+
+    def keep_image(self):
+        self.store(self.image(), self.image(), "stays")
+
+    def spare(self):
+        return self.partitions[self.other(self.image())]
 
 
 class Device:
@@ -19,7 +85,7 @@ class Device:
         self.path, self.maker, self.packages, self.size = path, maker, packages, size
         self.mounted = False
         self.asked = 0
-        self.updater = None
+        self.updater = self.loader = None
 
     def mount(self, cut=None):
         flash = FlashFile(self.path, 0, self.size * 4096, lambda kind, n: None, cut)
@@ -27,6 +93,10 @@ class Device:
             vfs.umount("/board")
         self.mounted = True
         vfs.mount(vfs.VfsLfs2(flash), "/board")
+        self.loader = Loader(self.path, cut)
+
+    def spare(self):
+        return None  # as in stock builds
 
     def reboot(self, _):
         self.asked += 1
@@ -39,9 +109,16 @@ class Device:
             f.write(bytes(n))
 
     def start(self):
-        # as the loader does; returns the folder chosen
-        self.updater = ota.Updater("/board", self.maker, BOARD, self.reboot)
+        # as both loaders do; returns the folder chosen
+        self.loader.start()
+        self.updater = ota.Updater("/board", self.maker, BOARD, self.reboot, self.spare)
         return slots.choose("/board")
+
+    def trial(self):
+        return slots.on_trial("/board", self.loader)
+
+    def confirm(self):
+        return slots.confirm("/board", self.loader)
 
     def ask(self, command, argument=None):
         fields = {}
@@ -72,10 +149,19 @@ class Device:
                 found += f.read()
         return found == data[size:]
 
-    def story(self, failing, at=0):
+    def runs(self, counter):
+        # whether the image of this counter runs, whole
+        size, _, data = self.packages[counter]
+        found = bytearray(len(data) - size)
+        self.loader.partitions[self.loader.image()].readblocks(0, found)
+        return found == data[size:]
+
+    def story(self, failing, at=0, image=False):
         # From whatever is in flash to the newest of the packages, each confirmed, but that the first trial ever fails
         # where `failing`; the power goes at operation `at`. Returns the starts it took, or says what was wrong.
         self.mount(Cut(at, at) if at else None)
+        if image:
+            self.spare = self.loader.spare
         last = max(self.packages)
         confirmed = starts = 0
         while starts < 40:
@@ -85,15 +171,15 @@ class Device:
             if state["counter"] < confirmed:
                 return "older than confirmed"
             confirmed = state["counter"]
-            trial = slots.on_trial("/board")
-            running = state["next"] if trial else confirmed
-            if running and not self.holds(folder, running):
+            trial = self.trial()
+            running = state["image" if image else "next"] if trial else confirmed
+            if running and not (self.runs(running) if image else self.holds(folder, running)):
                 return "half an application"
             if trial:
                 if failing and not ota._exists(self.path + ".failed"):
                     open(self.path + ".failed", "w").close()
                 else:
-                    slots.confirm("/board")
+                    self.confirm()
                 continue
             slots.take_failed("/board")
             if confirmed == last:

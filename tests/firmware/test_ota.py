@@ -102,14 +102,20 @@ def bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
         each.close()
 
 
-def lives(path: Path, at: int, failing: bool) -> tuple[bool, int]:
+def image(counter: int) -> Package:
+    """Return an update to a whole image, of some sectors."""
+    content = {"image": bytes([counter, 0xE9]) * 5000}
+    return pack(MAKER, content, board="bench", firmware="x", counter=counter, kind=UpdateKind.IMAGE)
+
+
+def lives(path: Path, at: int, failing: bool, whole: bool) -> tuple[bool, int]:
     """Live until the power goes at operation `at`, and then to the end; returns whether it went, and all starts."""
     starts = 0
     for fresh in (True, False):
         device = Bench(path, fresh=fresh)
         try:
-            device.knows(package(3), package(4))
-            end = device.do(f"device.story({failing}, {at if fresh else 0})")
+            device.knows(*(image(n) if whole else package(n) for n in (3, 4)))
+            end = device.do(f"device.story({failing}, {at if fresh else 0}, {whole})")
             assert isinstance(end, int), f"cut at {at}: {end}"
             starts += end
             if fresh:
@@ -122,20 +128,23 @@ def lives(path: Path, at: int, failing: bool) -> tuple[bool, int]:
 
 
 @pytest.mark.parametrize("failing", [False, True], ids=["works", "first trial fails"])
+@pytest.mark.parametrize("whole", [False, True], ids=["application", "image"])
 def test_power_cut_at_every_write_of_an_update(
-    tmp_path: Path, failing: bool, long: bool, results: Callable[..., None]
+    tmp_path: Path, failing: bool, whole: bool, long: bool, results: Callable[..., None]
 ) -> None:
-    """Cut anywhere, the board starts a whole application, never one older than confirmed, and the update goes on."""
+    """Cut anywhere, the board starts something whole, never older than confirmed, and the update goes on."""
     at, step, cuts, starts = 1, 1 if long else 13, 0, 0
     while True:
-        (tmp_path / "flash.failed").unlink(missing_ok=True)
-        cut, more = lives(tmp_path / "flash", at, failing)
+        for left in tmp_path.iterdir():
+            left.unlink()
+        cut, more = lives(tmp_path / "flash", at, failing, whole)
         if not cut:
             break
         cuts, starts, at = cuts + 1, starts + more, at + step
-    assert at > 100
+    assert at > (50 if whole else 100)
+    what, end = "of the whole image, " * whole, "the first trial fails" if failing else "each works"
     results(
-        f"updates, a cut at every write, {'the first trial fails' if failing else 'each works'}",
+        f"updates, {what}a cut at every write, {end}",
         cuts=cuts,
         starts=starts,
     )
@@ -160,8 +169,53 @@ def test_an_update_runs_on_trial_until_it_is_confirmed(bench: Callable[..., Benc
     assert device.ask(Command.UPDATE_APPLY, 1)[0] == Result.OK
     assert device.do("device.asked") == 1
     assert device.do("device.start()") == "/board/a"
-    assert device.do("slots.confirm('/board')") == 5
+    assert device.do("device.confirm()") == 5
     assert [device.do("device.start()") for _ in range(3)] == ["/board/a"] * 3
+
+
+def test_a_whole_image_runs_on_trial_too(bench: Callable[..., Bench]) -> None:
+    """An image goes into the other partition and runs once; not confirmed, the old one returns, and that is told."""
+    device = bench()
+    device.knows(image(5), image(6))
+    assert device.send(5) == Result.UPDATE_UNSUPPORTED
+    device.do("setattr(device, 'spare', device.loader.spare)")
+    device.do("device.start()")
+    device.send(5, most=20)
+    device.do("device.start()")
+    assert device.do("device.send(5)")[1] > image(5).signed + 4000  # what was there was not sent again
+    assert device.ask(Command.UPDATE_APPLY, 1)[0] == Result.OK
+    device.do("device.start()")
+    assert device.do("[device.trial(), device.runs(5), device.loader.image()]") == [True, True, "ota_1"]
+    device.do("device.start()")
+    assert device.do("[device.trial(), device.loader.image()]") == [False, "ota_0"]
+    assert device.do("slots.take_failed('/board')") == 5
+    assert device.send(6) == Result.OK
+    assert device.ask(Command.UPDATE_APPLY, 0)[0] == Result.OK
+    device.do("device.start()")
+    assert device.do("[device.trial(), device.confirm()]") == [True, 6]
+    device.do("device.start()")
+    assert device.do("[device.trial(), device.runs(6), slots.load('/board')]") == [
+        False,
+        True,
+        {"run": "", "counter": 6},
+    ]
+    device.do("device.start()")
+    assert device.send(5) == Result.UPDATE_OLD
+
+
+def test_an_image_that_does_not_fit_is_refused(bench: Callable[..., Bench]) -> None:
+    """More bytes than the partition has, more than one file, and more than any image may have are refused."""
+    device = bench()
+    device.do("setattr(device, 'spare', device.loader.spare)")
+    device.do("device.start()")
+    for files, result in (
+        ([row("image", 8 * 4096 + 1)], Result.UPDATE_TOO_BIG),
+        ([row("image", Limit.MAX_UPDATE_IMAGE + 1)], Result.UPDATE_TOO_BIG),
+        ([row("image"), row("other")], Result.UPDATE_FORGED),
+    ):
+        manifest = forged(KIND=int(UpdateKind.IMAGE), FILES=files)
+        device.ask(Command.UPDATE_BEGIN, [len(manifest), hashlib.sha256(manifest).digest()])
+        assert device.ask(Command.UPDATE_WRITE, [0, manifest])[0] == result
 
 
 def test_an_update_goes_on_where_it_was(bench: Callable[..., Bench]) -> None:

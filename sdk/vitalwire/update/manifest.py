@@ -16,7 +16,7 @@ from vitalwire_protocol.spec import Limit, UpdateKey, UpdateKind
 
 DIGEST = 32  # bytes of a file's SHA-256
 _MAX_COUNTER = 0xFFFFFFFF
-_RESERVED = {"manifest", "begun"}  # names the device has in a slot for itself
+_RESERVED = {"manifest", "begun", "sectors"}  # names the device has in a slot for itself
 _PATH = re.compile(r"(?:[a-z0-9_][a-z0-9_.]*/)?[a-z0-9_][a-z0-9_.]*")
 
 
@@ -68,24 +68,25 @@ def parse_manifest(message: bytes, key: EllipticCurvePublicKey) -> Manifest:
     if not isinstance(fields, dict) or fields.keys() != set(map(int, UpdateKey)):
         raise FrameError("a manifest is a map of its six keys", reason="missing")
     integer(fields, UpdateKey.VERSION, spec.VERSION, spec.VERSION)
-    kind = integer(fields, UpdateKey.KIND, min(UpdateKind), max(UpdateKind))
+    kind = UpdateKind(integer(fields, UpdateKey.KIND, min(UpdateKind), max(UpdateKind)))
+    most = Limit.MAX_UPDATE_IMAGE if kind == UpdateKind.IMAGE else Limit.MAX_UPDATE_FILE
     return Manifest(
-        UpdateKind(kind),
+        kind,
         text(fields, UpdateKey.BOARD),
         text(fields, UpdateKey.FIRMWARE),
         integer(fields, UpdateKey.COUNTER, 1, _MAX_COUNTER),
-        _files(array(fields, UpdateKey.FILES, 1, Limit.MAX_UPDATE_FILES)),
+        _files(array(fields, UpdateKey.FILES, 1, 1 if kind == UpdateKind.IMAGE else Limit.MAX_UPDATE_FILES), most),
     )
 
 
-def _files(rows: list[Any]) -> tuple[PackedFile, ...]:
+def _files(rows: list[Any], most: int) -> tuple[PackedFile, ...]:
     files = []
     for row in rows:
         if not isinstance(row, list) or [type(item) for item in row] != [str, int, bytes] or len(row[2]) != DIGEST:
             raise FrameError("a file of a manifest is path, size and digest", reason="type")
         if not _PATH.fullmatch(row[0]) or len(row[0]) > Limit.MAX_PATH:
             raise FrameError(f"{row[0]!r} is no path of an update's file", reason="bounds")
-        if not 0 < row[1] <= Limit.MAX_UPDATE_FILE:
+        if not 0 < row[1] <= most:
             raise FrameError(f"{row[0]} has {row[1]} bytes", reason="bounds")
         files.append(PackedFile(*row))
     paths = {file.path for file in files}

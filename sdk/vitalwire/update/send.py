@@ -13,7 +13,7 @@ from vitalwire_protocol.spec import Command, CommandKey, Limit
 from .package import Package
 
 _BLOCK = 384  # bytes of an update in one command: the rest of MAX_COMMAND is its COSE and its own fields
-_MOST = Limit.MAX_FRAME + Limit.MAX_UPDATE_FILES * Limit.MAX_UPDATE_FILE
+_MOST = Limit.MAX_FRAME + Limit.MAX_UPDATE_FILES * Limit.MAX_UPDATE_FILE  # more than a whole image
 _STUBBORN = 3  # times that a device may lose what it had before this gives up
 
 

@@ -23,11 +23,22 @@ def release(
         int, typer.Option("--counter", min=1, help="Above that of any firmware that must not come back.")
     ],
     version: Annotated[str | None, typer.Option("--version", help="What descriptors will say; else this one.")] = None,
+    image: Annotated[
+        Path | None, typer.Option(metavar="APP-BIN", help="A MicroPython instead, for boards with OTA partitions.")
+    ] = None,
 ) -> None:
     """Write an update of a board to this installation's firmware; `vitalwire update` sends it."""
     from ..release import release as make
+    from ..release import whole
 
-    package = make(find(board), jws.load_key(key), version or installed("vitalwire"), counter)
+    called = version or installed("vitalwire")
+    try:
+        if image:
+            package = whole(find(board), jws.load_key(key), image.read_bytes(), called, counter)
+        else:
+            package = make(find(board), jws.load_key(key), called, counter)
+    except OSError as error:
+        raise UsageError(f"cannot read {image}: {error.strerror}") from error
     try:
         file.write_bytes(package.data)
     except OSError as error:

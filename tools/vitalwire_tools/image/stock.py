@@ -67,6 +67,26 @@ def _chip(data: bytes) -> Chip:
     return chips()[name]
 
 
+def _version(app: bytes) -> tuple[int, int, int]:
+    found = _BANNER.search(app)
+    if not found:
+        raise _refuse("its application is not MicroPython")
+    version = (int(found[1]), int(found[2]), int(found[3] or 0))
+    if version[:2] < LEAST:
+        raise _refuse("it is MicroPython {}.{}.{}".format(*version))
+    return version
+
+
+def check_app(data: bytes, chip: Chip) -> None:
+    """Raise InputError unless `data` is the application of a MicroPython for OTA partitions of this chip (.app-bin)."""
+    name = chip_id(data[:24])
+    if name != chip.name:
+        raise _refuse(f"it is for {name or 'no chip'}, not for {chip.name}")
+    if _checked(chip.name, data, "application") != len(data):
+        raise _refuse("more than an application is in it; OTA builds come as .app-bin")
+    _version(data)
+
+
 def read_stock(data: bytes) -> Stock:
     """Take a downloaded .bin apart; raises InputError, saying what is wrong with it."""
     chip = _chip(data)
@@ -85,10 +105,5 @@ def read_stock(data: bytes) -> Stock:
     if len(app) < 24 or app[0] != 0xE9:
         raise _refuse("there is no application where its partition table says")
     app = app[: _checked(chip.name, app, "application")]
-    found = _BANNER.search(app)
-    if not found:
-        raise _refuse("its application is not MicroPython")
-    version = (int(found[1]), int(found[2]), int(found[3] or 0))
-    if version[:2] < LEAST:
-        raise _refuse("it is MicroPython {}.{}.{}".format(*version))
+    version = _version(app)
     return Stock(chip, version, bootloader.rstrip(b"\xff"), app, apps[0].offset, tuple(rows))
