@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import json
+import shutil
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import aiohttp
 import pytest
-from tests.fhirserver import CUT, CUT_AFTER, Answer, fhir_server, proxied
-from tests.sinks.entries import drive, entry_of
+from tests.fhirserver import CUT, CUT_AFTER, HALF, Answer, Asked, fhir_server, proxied
+from tests.sinks.entries import drive, entry_of, without_time
 from tests.walk import RATES, recorded
 
 from vitalwire import jws
@@ -19,10 +25,14 @@ from vitalwire.assignments import Assignments
 from vitalwire.errors import SinkError
 from vitalwire.fhir import Entry as Made
 from vitalwire.fhir import Gateway, Mapper, Plan, Source, loads
+from vitalwire.fhir.clockfit import read_fit
 from vitalwire.fhir.jsontext import digest
 from vitalwire.frame import parse
 from vitalwire.signals import decode
 from vitalwire.sinks.fhir import Fhir, Settings, from_settings
+from vitalwire.sinks.fhir import sink as sink_module
+from vitalwire.sinks.fhir import writer as writer_module
+from vitalwire.sinks.fhir.windows import NO_TIME
 from vitalwire.spool import Entry
 from vitalwire.testing import FakeDevice
 
@@ -30,14 +40,22 @@ pytest.importorskip("sleepecg", reason="needs sleepecg (vitalwire[readings])")
 
 pytestmark = pytest.mark.asyncio
 
+UNLUCKY = {0, 3, 20, 21, 40, 55, 70}  # those of the reads and writes that meet a fault
+UNLUCKY_BUNDLES = {0, 2, 5, 6}
 FRAMES = 36  # of 2 s: seven windows of waveform and one of readings are complete
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """Run one server; devices have keys of their own, so tests do not meet."""
+def servers() -> Iterator[str]:
+    """Run one process for all tests."""
     with fhir_server() as base:
         yield base
+
+
+@pytest.fixture
+def server(servers: str, request: pytest.FixtureRequest) -> str:
+    """Return the base of an empty server."""
+    return f"{servers}/{abs(hash(request.node.name)):x}"
 
 
 @dataclass
@@ -47,6 +65,7 @@ class Ward:
     folder: Path
     device: FakeDevice
     entries: list[Entry]
+    known: dict[str, dict[str, Any]] = field(default_factory=dict)  # what `expected` returned for all of them
 
     def assign(self) -> None:
         """Say who wears the device, for ever."""
@@ -62,6 +81,8 @@ class Ward:
 
     def expected(self, entries: Sequence[Entry] | None = None, plan: Plan | None = None) -> dict[str, dict[str, Any]]:
         """Return the Observations by id that whole, complete windows make, by the mapping and no sink."""
+        if entries is None and self.known:
+            return self.known
         mapper = Mapper(Gateway(jws.load_key(self.folder / "key.pem")), lambda *_: "Patient/p", plan)
         descriptor = parse(self.entries[0].raw).body
         assert descriptor is not None
@@ -73,6 +94,8 @@ class Ward:
             for each in mapper.add(Source(entry.thumbprint, frame, descriptor, signals, *times)):
                 if isinstance(each, Made):
                     found |= {made.resource["id"]: made.resource for made in each.observations}
+        if entries is None:
+            self.known |= found
         return found
 
     async def there(self, base: str) -> dict[str, dict[str, Any]]:
@@ -95,16 +118,24 @@ def same(there: dict[str, dict[str, Any]], expected: dict[str, dict[str, Any]]) 
     return {key: digest(each) for key, each in there.items()} == {key: digest(each) for key, each in expected.items()}
 
 
-@pytest.fixture
-def ward(tmp_path: Path) -> Ward:
-    """Return a ward whose device nobody wears yet."""
-    jws.create_key(tmp_path / "key.pem")
-    Assignments(tmp_path / "assignments.db", lambda what, /, **details: None).close()
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Ward:
+    """Return a device's frames, and the gateway's key."""
+    folder = tmp_path_factory.mktemp("ward")
+    jws.create_key(folder / "key.pem")
     device, signals = FakeDevice("bed-4"), recorded()
     raws = [device.descriptor()]
     for place in range(FRAMES):
         raws.append(device.data({name: signals[name][place * 2 * rate :][: 2 * rate] for name, rate in RATES.items()}))
-    return Ward(tmp_path, device, [entry_of(device, raw, place) for place, raw in enumerate(raws, 1)])
+    return Ward(folder, device, [entry_of(device, raw, place) for place, raw in enumerate(raws, 1)])
+
+
+@pytest.fixture
+def ward(played: Ward, tmp_path: Path) -> Ward:
+    """Return a ward whose device nobody wears yet."""
+    shutil.copy(played.folder / "key.pem", tmp_path)
+    Assignments(tmp_path / "assignments.db", lambda what, /, **details: None).close()
+    return Ward(tmp_path, played.device, list(played.entries), played.known)
 
 
 async def test_every_window_is_there_once(server: str, ward: Ward) -> None:
@@ -125,19 +156,81 @@ async def test_every_window_is_there_once(server: str, ward: Ward) -> None:
         assert same(await ward.there(server), expected)
 
 
+@pytest.mark.parametrize("bundle", [50, 1], ids=["bundles", "one by one"])
 @pytest.mark.parametrize(
     "answer",
-    [Answer(409), Answer(412), Answer(429, headers={"Retry-After": "0"}), Answer(500), Answer(503), CUT, CUT_AFTER],
+    [Answer(409), Answer(412), Answer(429), Answer(500), Answer(503), CUT, CUT_AFTER],
     ids=["409", "412", "429", "500", "503", "dies-before", "dies-after"],
 )
-async def test_faults_lose_and_double_nothing(server: str, ward: Ward, answer: Answer) -> None:
-    """Whatever the server answers at every 23rd request, in the end it has each Observation, once, as it should be."""
+async def test_faults_lose_and_double_nothing(server: str, ward: Ward, answer: Answer, bundle: int) -> None:
+    """Whatever the server answers to single reads and writes, in a Bundle or not, in the end each Observation is there
+    once, as it should be.
+    """
     ward.assign()
     async with proxied(server) as proxy:
-        proxy.fault = lambda request, body: answer if len(proxy.asked) % 23 == 22 else None
-        done = await drive(ward.sink(proxy.url), ward.entries, size=16)
+        asked = itertools.count()
+        proxy.fault = lambda one: answer if next(asked) in UNLUCKY else None
+        done = await drive(ward.sink(proxy.url, bundle=bundle), ward.entries, size=16)
+        assert next(asked) > max(UNLUCKY)
         assert not done.rejected
         assert done.errors or answer.status in (0, -1, 409, 412)  # aiohttp itself tries again after a cut
+    assert same(await ward.there(server), ward.expected())
+
+
+@pytest.mark.parametrize("answer", [Answer(409), Answer(429), Answer(503), CUT, CUT_AFTER, HALF])
+async def test_faults_of_whole_bundles_lose_and_double_nothing(server: str, ward: Ward, answer: Answer) -> None:
+    """So it is when whole Bundles are answered so, get no answer, or are done and answered by half."""
+    ward.assign()
+    async with proxied(server) as proxy:
+        asked = itertools.count()
+        proxy.whole = lambda some: answer if len(some) > 1 and next(asked) in UNLUCKY_BUNDLES else None
+        assert not (await drive(ward.sink(proxy.url), ward.entries, size=16)).rejected
+        assert next(asked) > max(UNLUCKY_BUNDLES)
+    assert same(await ward.there(server), ward.expected())
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 413, 422, 501])
+async def test_a_server_that_takes_no_bundles(server: str, ward: Ward, status: int) -> None:
+    """A server that refuses every Bundle is asked one by one; one that knows none, without trying again."""
+    ward.assign()
+    async with proxied(server) as proxy:
+        proxy.whole = lambda some: Answer(status) if len(some) > 1 else None
+        done = await drive(ward.sink(proxy.url), ward.entries)
+        assert not done.rejected
+        assert not done.errors
+        if status in (404, 405, 501):
+            assert sum(count > 1 for count in proxy.requests) == 1
+    assert same(await ward.there(server), ward.expected())
+
+
+def size_of(one: Asked) -> int:
+    """Return the bytes of what is written, without white space."""
+    return len(json.dumps(one.resource, separators=(",", ":"))) if one.resource else 0
+
+
+@pytest.mark.parametrize("size", [1 << 20, 5000])
+async def test_bundles_are_bounded(server: str, ward: Ward, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No Bundle has more entries or bytes than it may, and they are far fewer than the Observations."""
+    monkeypatch.setattr("vitalwire.sinks.fhir.server.MAX_SIZE", size)
+    ward.assign()
+    sizes: list[int] = []
+    async with proxied(server) as proxy:
+        proxy.whole = lambda some: sizes.append(sum(map(size_of, some))) if len(some) > 1 else None
+        await drive(ward.sink(proxy.url, bundle=20), ward.entries)
+        assert max(proxy.requests) <= 20
+        assert max(sizes) <= size
+        if size > 5000:
+            assert len(proxy.requests) < len(ward.expected()) / 3
+    assert same(await ward.there(server), ward.expected())
+
+
+async def test_two_sinks_race(server: str, ward: Ward) -> None:
+    """Two sinks that write the same windows at the same time leave each Observation once, and all proven."""
+    ward.assign()
+    async with proxied(server) as one, proxied(server) as other:
+        sinks = ward.sink(one.url, "one.db"), ward.sink(other.url, "other.db")
+        done = await asyncio.gather(*(drive(sink, ward.entries, size=5) for sink in sinks))
+        assert not any(each.rejected or each.errors for each in done)
     assert same(await ward.there(server), ward.expected())
 
 
@@ -145,7 +238,7 @@ async def test_retry_after_is_passed_on(server: str, ward: Ward) -> None:
     """A server that asks for a pause is given it."""
     ward.assign()
     async with proxied(server) as proxy:
-        proxy.fault = lambda request, body: Answer(429, headers={"Retry-After": "17"})
+        proxy.whole = lambda some: Answer(429, headers={"Retry-After": "17"})
         sink = ward.sink(proxy.url)
         await sink.open()
         with pytest.raises(SinkError) as error:
@@ -176,7 +269,7 @@ async def test_a_late_frame_amends(server: str, ward: Ward) -> None:
         assert {each["status"] for each in before.values()} == {"final"}
         assert not await sink.deliver([late])
         await sink.close()
-        over = [version for method, reference, version in proxy.asked if version]
+        over = [each for each in proxy.asked if each.version]
     after = await ward.there(server)
     assert set(after) >= set(before)
     amended = [each for each in after.values() if each["status"] == "amended"]
@@ -245,12 +338,12 @@ async def test_what_is_refused_is_told_in_the_servers_words(server: str, ward: W
     victim = next(key for key, each in expected.items() if "valueQuantity" in each or "dataAbsentReason" in each)
 
     async with proxied(server) as proxy:
-        proxy.fault = lambda request, body: Answer(422, words) if victim in request.path else None
+        proxy.fault = lambda one: Answer(422, words) if one.reference.endswith(victim) else None
         rejected = (await drive(ward.sink(proxy.url), ward.entries)).rejected
         assert {each.why for each in rejected} == {"HTTP 422 no such"}
         there = await ward.there(server)
         assert {key for key, each in expected.items() if "valueSampledData" in each} <= set(there)
-        proxy.fault = lambda request, body: None
+        proxy.fault = lambda one: None
         again = [entry for entry in ward.entries if entry.position in {each.position for each in rejected}]
         assert not (await drive(ward.sink(proxy.url), again)).rejected
     assert same(await ward.there(server), expected)
@@ -258,12 +351,153 @@ async def test_what_is_refused_is_told_in_the_servers_words(server: str, ward: W
 
 async def test_too_many_held_frames_are_pushed_back(server: str, ward: Ward) -> None:
     """What the sink cannot keep any more stays in the spool."""
-    sink = ward.sink(server, hold=1024)
+    sink = ward.sink(server, hold=FRAMES - 1)
     await sink.open()
-    await sink.deliver(ward.entries)
+    await sink.deliver(ward.entries[: FRAMES - 1])
+    await sink.deliver(ward.entries[: FRAMES - 1])  # again: no more than before
     with pytest.raises(SinkError, match="too many frames"):
-        await sink.deliver(ward.entries * 30)
+        await sink.deliver(ward.entries[FRAMES - 1 :])
     await sink.close()
+
+
+async def test_a_window_waits_for_its_time(server: str, ward: Ward) -> None:
+    """Windows of which no frame has a time are held, over a restart too, until another frame of their boot has one."""
+    ward.assign()
+    split = 2 * FRAMES // 3
+    assert not (await drive(ward.sink(server), [without_time(each) for each in ward.entries[:split]])).rejected
+    sink = ward.sink(server)
+    await sink.open()
+    assert not await ward.there(server)
+    assert not await sink.deliver(ward.entries[split:])
+    expected = ward.expected()
+    await until(lambda: len(sink._devices[ward.device.thumbprint].windows.held) == 0)
+    await sink.close()
+    assert same(await ward.there(server), expected)
+
+
+async def test_a_time_that_is_never_known_is_told(server: str, ward: Ward) -> None:
+    """When a device boots anew and nobody knew the time of its last boot, those frames are refused, and why is said."""
+    ward.assign()
+    device = FakeDevice("bed-5")
+    raws = [device.descriptor(), *(device.sampled(2.0) for _ in range(14))]
+    raws += [device.reboot(), device.descriptor(), *(device.sampled(2.0) for _ in range(3))]
+    entries = [without_time(entry_of(device, raw, place)) for place, raw in enumerate(raws, 1)]
+    sink = ward.sink(server)
+    await sink.open()
+    assert not await sink.deliver(entries[:15])
+    rejected = list(await sink.deliver(entries[15:]))
+    held = sink._devices[device.thumbprint].windows.held
+    await until(lambda: not any(key.boot == 1 for key in held))
+    rejected += await sink.deliver([])
+    assert {each.position for each in rejected} == set(range(2, 16))
+    assert {each.why for each in rejected} == {NO_TIME}
+    assert not await sink.deliver([])
+    await sink.close()
+
+
+async def test_arrivals_are_believed_only_if_somebody_says_so(server: str, ward: Ward) -> None:
+    """With `within`, the time by arrivals is taken, and the Provenance says how sure it is."""
+    ward.assign()
+    entries = [replace(each, accuracy_us=None) for each in ward.entries]
+    async with proxied(server) as proxy:
+        assert not (await drive(ward.sink(proxy.url), entries)).rejected
+        assert not proxy.written()
+        assert not (await drive(ward.sink(proxy.url, "other.db", within=60), entries)).rejected
+        proofs = [each.resource for each in proxy.asked if each.method == "PUT" and "Provenance/" in each.reference]
+        assert {read_fit(loads(json.dumps(each))["extension"]).accuracy_us for each in proofs if each} == {60_000_000}
+    assert same(await ward.there(server), ward.expected())
+
+
+@pytest.mark.parametrize("store", ["store.db", "another.db"])
+async def test_what_was_refused_is_written_when_it_is_tried_again(
+    server: str, ward: Ward, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dead letters that come again when their window is forgotten, alone and a few at a time, make it whole."""
+    monkeypatch.setattr("vitalwire.fhir.gather.KEPT", 0)
+    ward.assign()
+    expected = ward.expected()
+    victim = next(key for key, each in expected.items() if "valueQuantity" in each)
+    async with proxied(server) as proxy:
+        proxy.fault = lambda one: Answer(422) if one.reference.endswith(victim) else None
+        sink = ward.sink(proxy.url, wait=1.5)
+        await sink.open()
+        places = {each.position for each in await sink.deliver(ward.entries)}
+        again = [entry for entry in ward.entries if entry.position in places]
+        assert len(again) >= 30
+        assert not await sink.deliver([])
+        proxy.fault = lambda one: None
+        before = len(proxy.written())
+        if store != "store.db":
+            await sink.close()
+            sink = ward.sink(proxy.url, store, wait=1.5)
+            await sink.open()
+        for start in range(0, len(again), 8):
+            assert not await sink.deliver(again[start : start + 8])
+        await until(lambda: any(each.endswith(victim) for each in proxy.written()[before:]))
+        await until(lambda: len(sink._devices[ward.device.thumbprint].frames) < 8)
+        assert not await sink.deliver([])
+        await sink.close()
+        waves = {f"Observation/{key}" for key, each in expected.items() if "valueSampledData" in each}
+        assert waves.isdisjoint(proxy.written()[before:])
+    there = await ward.there(server)  # the last windows, too, when the device is silent
+    assert same({key: each for key, each in there.items() if key in expected}, expected)
+
+
+async def test_somebody_else_is_never_written_over(server: str, ward: Ward) -> None:
+    """When somebody writes between the sink's reading and its writing, the server's own 412 makes it begin anew."""
+    ward.assign()
+    late = ward.entries.pop(8)
+    async with proxied(server) as proxy:
+        sink = ward.sink(proxy.url, wait=0.01)
+        await sink.open()
+        for start in range(0, len(ward.entries), 6):
+            await sink.deliver(ward.entries[start : start + 6])
+            await asyncio.sleep(0.02)
+        others: list[str] = []
+
+        def meddle(one: Asked) -> None:
+            if one.version and one.resource and not others:
+                others.append(one.reference)
+                body = json.dumps(one.resource | {"note": [{"text": "seen"}]}).encode()
+                headers = {"Content-Type": "application/fhir+json"}
+                urlopen(Request(f"{server}/{one.reference}", body, headers, method="PUT")).close()
+
+        proxy.fault = meddle
+        assert not await sink.deliver([late])
+        await sink.close()
+        over = [each.version for each in proxy.asked if each.reference == others[0] and each.version]
+        assert len(over) == len(set(over)) == 2
+    whole = sorted([*ward.entries, late], key=lambda entry: entry.seq)
+    after = await ward.there(server)
+    expected = {key: each | {"status": after[key]["status"]} for key, each in ward.expected(whole).items()}
+    assert same({key: after[key] for key in expected}, expected)
+
+
+async def test_the_gateway_goes_on_meanwhile(server: str, ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames are decoded and windows made beside the event loop, when they come and after a restart."""
+    ward.assign()
+    threads: Counter[tuple[str, bool]] = Counter()
+
+    def watch(module: Any, name: str) -> None:
+        work = getattr(module, name)
+
+        def watched(*args: Any) -> Any:
+            threads[name, threading.current_thread() is threading.main_thread()] += 1
+            return work(*args)
+
+        monkeypatch.setattr(module, name, watched)
+
+    watch(sink_module, "decode")
+    watch(writer_module, "make")
+    await drive(ward.sink(server), ward.entries)
+    before = threads.total()
+    sink = ward.sink(server)
+    await sink.open()
+    await sink.deliver([])
+    await sink.close()
+    assert threads.total() > before
+    assert {(name, on_loop) for name, on_loop in threads if on_loop} == set()
+    assert {name for name, _ in threads} == {"decode", "make"}
 
 
 async def until(met: Callable[[], bool]) -> None:

@@ -26,7 +26,7 @@ def test_every_configuration_is_one(tmp_path: Path) -> None:
         file = tmp_path / "gateway.toml"
         file.write_text(f'[spool]\npath = "spool"\n{block}')
         shown |= {settings.kind for settings in load(file).sinks.values()}
-    assert shown >= set(KINDS) - {"fhir"}  # which has a README of its own
+    assert shown >= set(KINDS)
 
 
 def test_one_thing_changes(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_the_table_has_every_kind_and_its_extra() -> None:
     """Kinds and extras in the first table are those of the code and of pyproject.toml."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     rows = re.findall(r"^\| `(\w+)` \|[^|]*\| ([^|]*) \|", README.read_text(), re.MULTILINE)
-    assert {kind for kind, _ in rows} >= set(KINDS) - {"fhir"}
+    assert {kind for kind, _ in rows} >= set(KINDS)
     for _, named in rows:
         assert set(re.findall(r"`(\w+)`", named)) <= set(extras)
 

@@ -17,6 +17,8 @@ from . import codes
 from .jsontext import Resource
 from .windows import Source
 
+MAX_DRIFT_PPM = 200  # by which the clock of any board with a crystal is off, at most
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -27,6 +29,11 @@ class Fit:
     ticks: int
     utc_us: int
     accuracy_us: int
+
+    def around(self, ticks: int) -> Fit:
+        """Return the fit at another tick of the same boot: as unsure as the clock may have drifted until there."""
+        drifted = abs(ticks - self.ticks) * MAX_DRIFT_PPM // 1_000_000
+        return Fit(ticks, self.at(ticks), self.accuracy_us + drifted)
 
     def at(self, ticks: int) -> int:
         """Return the UTC of a tick, microseconds since 1970."""

@@ -131,12 +131,13 @@ class Mapper:
         return replace(entry, withdrawn=tuple(each for name, each in before.items() if name not in now))
 
 
-def make(window: Window, gateway: Gateway, wearer: Wearer) -> Entry | Held | None:
+def make(window: Window, gateway: Gateway, wearer: Wearer, otherwise: Fit | None = None) -> Entry | Held | None:
     """Return what is written of a window, why nothing is, or None where it holds nothing to write.
 
-    Raises InputError where the device claims what no Observation can hold.
+    `otherwise` is the clock fit where none of its frames has one. Raises InputError where the device claims what no
+    Observation can hold.
     """
-    fit = fit_of(window.sources)
+    fit = fit_of(window.sources) or otherwise
     if fit is None:
         return Held(window.key, Hold.NO_TIME)
     start = fit.at(window.key.start)

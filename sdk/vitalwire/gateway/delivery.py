@@ -142,10 +142,10 @@ class Delivery:
 
     async def _settle(self, batch: Sequence[Entry], rejected: Sequence[Rejected], sent_us: int, *, again: bool) -> None:
         reasons = {each.position: each.why for each in rejected}
+        dead = {each.position: each for each in batch if each.position in reasons}
+        dead |= {each.position: each.entry for each in rejected if each.entry is not None}
         buried = [
-            self._spool.bury(self._name, each, reasons[each.position], self._utc_us())
-            for each in batch
-            if each.position in reasons
+            self._spool.bury(self._name, each, reasons[position], self._utc_us()) for position, each in dead.items()
         ]
         if again:
             buried += [
@@ -158,9 +158,8 @@ class Delivery:
             self._tell(SinkChanged(self._name, SinkState.UP))
             self._told_up = True
         self._failures = self._bugs = 0
-        for entry in batch:
-            if entry.position in reasons:
-                self._tell(Buried(self._name, entry, reasons[entry.position]))
+        for entry in dead.values():
+            self._tell(Buried(self._name, entry, reasons[entry.position]))
         delivered = tuple(entry for entry in batch if entry.position not in reasons)
         self._tell(Delivered(self._name, delivered, sent_us, self._utc_us()))
 

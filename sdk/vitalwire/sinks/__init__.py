@@ -9,7 +9,8 @@ from __future__ import annotations
 from vitalwire.settings import Kind, Kinds
 
 from .control import Asked, Control, Controlling
-from .forms import FindDescriptor, Form
+from .descriptors import FindDescriptor
+from .forms import Form
 from .settings import SinkSettings
 from .sink import Rejected, Sink
 

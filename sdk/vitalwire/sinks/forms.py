@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
@@ -23,6 +22,7 @@ from vitalwire.signals import Signal, decode
 from vitalwire.spool import Entry
 from vitalwire_protocol import spec
 
+from .descriptors import Descriptors, FindDescriptor
 from .sink import Rejected
 
 CREATED = "iothub-creation-time-utc"  # the property that MedTech's device templates take the time from
@@ -31,7 +31,6 @@ JSON_TYPE = "application/json"
 _COSE_TYPES = {0xC0 | spec.Tag.SIGN1: "cose-sign1", 0xC0 | spec.Tag.MAC0: "cose-mac0"}  # by the first byte: the tag
 
 MAX_SAMPLES = 1 << 14  # in the JSON of one frame: a few bytes may stand for a quarter of a million samples
-_MAX_DESCRIPTORS = 4096
 _WORDS = {"unit", "time", "device", "mdc", "period_ms", "marks"}  # beside a channel's values
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -53,9 +52,6 @@ class Message:
     properties: Mapping[str, str]
 
 
-FindDescriptor = Callable[[bytes], Descriptor | None]
-
-
 class Former:
     """Makes the message of each entry; learns descriptors from entries, asks `find` for others by digest (8 bytes).
 
@@ -65,8 +61,7 @@ class Former:
     def __init__(self, form: Form, *, envelope: bool = True, find: FindDescriptor | None = None) -> None:
         self._form = form
         self._envelope = envelope
-        self._find = find
-        self._known: OrderedDict[bytes, Descriptor] = OrderedDict()
+        self._descriptors = Descriptors(find)
 
     def __call__(self, entry: Entry) -> Message | Rejected:
         """Return the message, or why there is none: only for JSON of more than `MAX_SAMPLES` samples."""
@@ -84,7 +79,7 @@ class Former:
     def _body(self, entry: Entry) -> dict[str, object] | None:
         try:
             frame = parse(entry.raw)
-            descriptor = self._descriptor(frame)
+            descriptor = self._descriptors.of(frame)
             if descriptor is None or frame.opaque is not None:
                 return None
             if frame.kind == spec.Kind.DATA:
@@ -92,22 +87,6 @@ class Former:
             return _head(entry) | (_events(entry, frame) if frame.events else _other(frame))
         except InputError:
             return None
-
-    def _descriptor(self, frame: Frame) -> Descriptor | None:
-        if frame.body is not None:
-            self._known[frame.body.digest] = frame.body
-            if len(self._known) > _MAX_DESCRIPTORS:
-                self._known.popitem(last=False)
-            return frame.body
-        assert frame.descriptor is not None
-        found = self._known.get(frame.descriptor)
-        if found is not None:
-            self._known.move_to_end(frame.descriptor)
-        elif self._find is not None:
-            found = self._find(frame.descriptor)
-            if found is not None:
-                self._known[frame.descriptor] = found
-        return found
 
     def _data(self, entry: Entry, frame: Frame, descriptor: Descriptor) -> dict[str, object]:
         signals = decode(frame, descriptor)

@@ -20,7 +20,8 @@ from vitalwire.errors import SinkError, UsageError
 from vitalwire.settings import Secret, Tls
 from vitalwire.spool import Entry
 
-from .forms import JSON_TYPE, FindDescriptor, Former, Message
+from .descriptors import FindDescriptor
+from .forms import JSON_TYPE, Former, Message
 from .settings import SinkSettings
 from .sink import Rejected
 

@@ -21,7 +21,8 @@ from vitalwire.errors import SinkError, UsageError
 from vitalwire.settings import Secret, Tls
 from vitalwire.spool import Entry
 
-from .forms import FindDescriptor, Former
+from .descriptors import FindDescriptor
+from .forms import Former
 from .settings import SinkSettings
 from .sink import Rejected
 

@@ -15,7 +15,8 @@ from pydantic import Field
 from vitalwire.errors import SinkError, UsageError
 from vitalwire.spool import Entry
 
-from .forms import FindDescriptor, Former, Message
+from .descriptors import FindDescriptor
+from .forms import Former, Message
 from .mqtt_link import MqttLink, Publication
 from .mqtt_settings import BrokerSettings
 from .settings import SinkSettings

@@ -25,7 +25,8 @@ from vitalwire.settings import Existing, Secret, Tls
 from vitalwire.spool import Entry
 
 from .batches import by_device
-from .forms import FindDescriptor, Former
+from .descriptors import FindDescriptor
+from .forms import Former
 from .settings import SinkSettings
 from .sink import Rejected
 

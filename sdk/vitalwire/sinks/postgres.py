@@ -18,7 +18,8 @@ from vitalwire.errors import SinkError, UsageError
 from vitalwire.settings import Secret, Tls
 from vitalwire.spool import Entry
 
-from .forms import JSON_TYPE, FindDescriptor, Former, utc
+from .descriptors import FindDescriptor
+from .forms import JSON_TYPE, Former, utc
 from .settings import SinkSettings
 from .sink import Rejected
 

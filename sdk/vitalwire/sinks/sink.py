@@ -11,10 +11,14 @@ from vitalwire.spool import Entry
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """An entry that the peer will never take, and why in the peer's own words (no keys, no personal data)."""
+    """An entry that the peer will never take, and why in the peer's own words (no keys, no personal data).
+
+    `entry` is given where it was delivered before: a sink that keeps frames may learn only later what its peer refuses.
+    """
 
     position: int
     why: str
+    entry: Entry | None = None
 
 
 class Sink(Protocol):

@@ -5,7 +5,7 @@ Frames are kept in a file of the sink's own (`store`) until the server has ackno
 
 from __future__ import annotations
 
-from vitalwire.sinks.forms import FindDescriptor
+from vitalwire.sinks.descriptors import FindDescriptor
 
 from .settings import Settings
 from .sink import Fhir

@@ -14,7 +14,8 @@ from vitalwire.sinks.settings import SinkSettings
 class Settings(SinkSettings):
     """`url` is the server's base; `key` signs Provenances; `assignments` is what `vitalwire fhir assign` writes.
 
-    `store` keeps frames until the server has what is made of them, at most `hold` of them.
+    `store` keeps frames until the server has what is made of them, at most `hold` of them. `within` is for devices
+    whose clock nobody ever reads: take it that their frames arrived at most so many seconds after they were made.
     """
 
     kind: Literal["fhir"]
@@ -28,4 +29,6 @@ class Settings(SinkSettings):
     readings: int = Field(READING_SECONDS, ge=10, le=3600)  # seconds that a reading is made of
     phd: bool = False  # waveforms after HL7's Personal Health Device guide
     wait: float = Field(30.0, gt=0)  # seconds that a window waits for frames that are missing
-    hold: int = Field(100_000, ge=1024)  # frames
+    within: float | None = Field(None, gt=0, le=1e9)
+    hold: int = Field(100_000, ge=32)  # frames
+    bundle: int = Field(50, ge=1, le=500)  # reads or writes in one request

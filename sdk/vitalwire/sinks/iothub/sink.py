@@ -11,7 +11,8 @@ from vitalwire.spool import Entry
 
 from ..batches import by_device
 from ..control import Control
-from ..forms import FindDescriptor, Former
+from ..descriptors import FindDescriptor
+from ..forms import Former
 from ..sink import Rejected
 from . import topics
 from .connection import Connection, RefusedError

