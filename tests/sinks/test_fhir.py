@@ -28,12 +28,14 @@ from vitalwire.fhir import Gateway, Mapper, Plan, Source, loads
 from vitalwire.fhir.clockfit import read_fit
 from vitalwire.fhir.jsontext import digest
 from vitalwire.frame import parse
+from vitalwire.gateway.delivery import Delivery
 from vitalwire.signals import decode
 from vitalwire.sinks.fhir import Fhir, Settings, from_settings
 from vitalwire.sinks.fhir import sink as sink_module
 from vitalwire.sinks.fhir import writer as writer_module
 from vitalwire.sinks.fhir.windows import NO_TIME
-from vitalwire.spool import Entry
+from vitalwire.spool import Entry, Spool
+from vitalwire.spool import Store as Spooled
 from vitalwire.testing import FakeDevice
 
 pytest.importorskip("sleepecg", reason="needs sleepecg (vitalwire[readings])")
@@ -58,6 +60,13 @@ def server(servers: str, request: pytest.FixtureRequest) -> str:
     return f"{servers}/{abs(hash(request.node.name)):x}"
 
 
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have gateway and sink look more often at what waits."""
+    monkeypatch.setattr("vitalwire.sinks.fhir.sink.LOOK", 0.2)
+    monkeypatch.setattr("vitalwire.gateway.delivery.LOOK", 0.2)
+
+
 @dataclass
 class Ward:
     """One device, its frames, and the gateway's files."""
@@ -72,12 +81,15 @@ class Ward:
         with Assignments(self.folder / "assignments.db", lambda what, /, **details: None) as store:
             store.assign(self.device.thumbprint, "Patient/p", 0)
 
+    def settings(self, url: str, store: str = "store.db", **options: Any) -> Settings:
+        """Return the settings of a sink."""
+        files = {"key": self.folder / "key.pem", "assignments": self.folder / "assignments.db"}
+        return Settings.model_validate({"kind": "fhir", "url": url, "store": self.folder / store, **files, **options})
+
     def sink(self, url: str, store: str = "store.db", **options: Any) -> Fhir:
         """Return a sink."""
-        files = {"key": self.folder / "key.pem", "assignments": self.folder / "assignments.db"}
-        values = {"kind": "fhir", "url": url, "store": self.folder / store, **files, **options}
         body = parse(self.entries[0].raw).body  # the gateway's archive has it
-        return from_settings(Settings.model_validate(values), lambda digest: body)
+        return from_settings(self.settings(url, store, **options), lambda digest: body)
 
     def expected(self, entries: Sequence[Entry] | None = None, plan: Plan | None = None) -> dict[str, dict[str, Any]]:
         """Return the Observations by id that whole, complete windows make, by the mapping and no sink."""
@@ -255,8 +267,9 @@ async def test_a_restart_loses_no_open_window(server: str, ward: Ward) -> None:
     assert same(await ward.there(server), ward.expected())
 
 
-async def test_a_late_frame_amends(server: str, ward: Ward) -> None:
+async def test_a_late_frame_amends(server: str, ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
     """A frame that comes after its window was closed for good makes it `amended`, over the version that was read."""
+    monkeypatch.setattr("vitalwire.sinks.fhir.sink.LOOK", 60)  # or else the device counts as silent
     ward.assign()
     late = ward.entries.pop(8)
     async with proxied(server) as proxy:
@@ -443,8 +456,44 @@ async def test_what_was_refused_is_written_when_it_is_tried_again(
     assert same({key: each for key, each in there.items() if key in expected}, expected)
 
 
-async def test_somebody_else_is_never_written_over(server: str, ward: Ward) -> None:
+async def test_the_spool_keeps_what_was_refused(server: str, ward: Ward) -> None:
+    """Frames that the spool has forgotten when their window is refused become dead letters with the server's words, and
+    are written once somebody has them tried again.
+    """
+    ward.assign()
+    words = '{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"invalid","diagnostics":"no"}]}'
+    expected = ward.expected()
+    victim = next(key for key, each in expected.items() if "valueQuantity" in each)
+    spool, store = Spool(ward.folder / "spool.db", ["fhir"]), Spooled(ward.folder / "spool.db")
+    async with proxied(server) as proxy:
+        proxy.fault = lambda one: Answer(422, words) if one.reference.endswith(victim) else None
+        sink = ward.sink(proxy.url)
+        delivery = Delivery("fhir", ward.settings(proxy.url, batch=16), sink, spool, lambda event: None)
+        task = asyncio.create_task(delivery.run())
+        for start in range(0, len(ward.entries), 4):
+            await asyncio.wrap_future(spool.append([replace(e, position=0) for e in ward.entries[start : start + 4]]))
+            delivery.notify()
+            await asyncio.sleep(0.1)
+        await until(lambda: len(list(store.dead())) >= 30)
+        letters = list(store.dead())
+        assert {letter.why for letter in letters} == {"HTTP 422 no"}
+        assert {letter.entry.raw for letter in letters} <= {entry.raw for entry in ward.entries}
+        assert len(spool.read(0, 100)) < len(letters)
+        proxy.fault = lambda one: None
+        before = len(proxy.written())
+        assert store.redrive("fhir") == len(letters)
+        await until(lambda: not list(store.dead()) and f"Observation/{victim}" in proxy.written()[before:])
+        delivery.end()
+        await task
+    spool.close()
+    store.close()
+    there = await ward.there(server)
+    assert same({key: each for key, each in there.items() if key in expected}, expected)
+
+
+async def test_somebody_else_is_never_written_over(server: str, ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
     """When somebody writes between the sink's reading and its writing, the server's own 412 makes it begin anew."""
+    monkeypatch.setattr("vitalwire.sinks.fhir.sink.LOOK", 60)  # or else the device counts as silent
     ward.assign()
     late = ward.entries.pop(8)
     async with proxied(server) as proxy:
