@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -110,7 +111,8 @@ def test_sampled_data_inverts_exactly(
     valid = marks == 0
     assert np.array_equal(again[valid], counts[valid])
     assert not words[valid].astype(bool).any()
-    expected = ["E" if mark != Mark.SATURATED else "U" if count > 0 else "L" for count, mark in samples if mark]
+    ends = ("L", "U") if scale.mantissa >= 0 else ("U", "L")
+    expected = ["E" if mark != Mark.SATURATED else ends[count > 0] for count, mark in samples if mark]
     assert words[~valid].tolist() == expected
     if samples:
         exact = [offset.fraction + int(count) * scale.fraction for count in counts[valid]]
@@ -121,8 +123,8 @@ def test_sampled_data_inverts_exactly(
 
 @pytest.mark.parametrize(
     "data",
-    ["1 2 x", "1  2", "99999999999999", "1.5", "", " ".join(["1"] * (MAX_TOKENS + 1))],
-    ids=["word", "two spaces", "32 bits", "fraction", "empty", "too many"],
+    ["1 2 x", "1  2", "99999999999999", "1.5", "", "1_0", "+1", "\u0663", " ".join(["1"] * (MAX_TOKENS + 1))],
+    ids=["word", "two spaces", "32 bits", "fraction", "empty", "underscore", "plus", "other digits", "too many"],
 )
 def test_what_is_no_sampled_data(data: str) -> None:
     """Text that is no series of integers is refused, and so is one that is longer than any we write."""
@@ -135,6 +137,60 @@ def test_no_observation_is_longer_than_the_bound() -> None:
     channel = Channel(0, "x", None, "mV", "X", 0, Fraction(256), 8, Decimal10(1, 0), Decimal10(0, 0))
     with pytest.raises(InputError):
         sampled_data(channel, np.zeros(MAX_TOKENS + 1, np.int32), np.zeros(MAX_TOKENS + 1, np.uint8), Decimal(1))
+
+
+def test_a_long_window_is_cut_into_observations_of_bounded_length() -> None:
+    """Five minutes of 256 Hz are two Observations, one after the other, in either mode; readings are made of all."""
+    board = Board(channels=[each for each in FakeDevice().channels if each.stream == 0])
+    shape = np.arange(512) % 300
+    sources = [board.source(board.device.data({"ecg_lead_i": shape})) for _ in range(150)]
+    for phd in (False, True):
+        results = mapped(sources, Plan(wave=300, readings=300, phd=phd))
+        first, second = waves(results, "ecg_lead_i")[:2]
+        counts = [counts_of(each["valueSampledData"])[0] for each in (first, second)]
+        assert len(counts[0]) == MAX_TOKENS
+        assert np.array_equal(np.concatenate(counts), np.tile(shape, 150)[: sum(map(len, counts))])
+        gap = datetime.fromisoformat(second["effectivePeriod"]["start"]) - datetime.fromisoformat(
+            first["effectivePeriod"]["end"]
+        )
+        assert gap.total_seconds() == pytest.approx(1 / 256, abs=1e-4)
+        assert first["id"] != second["id"]
+        assert not any(isinstance(each, Held) for each in results)
+
+
+def test_nothing_is_made_of_a_window_in_which_nothing_was_measured() -> None:
+    """All lead-off or all saturated is no waveform; one valid sample among them is one, with its tokens around it."""
+    whole = 512
+    for mark in (Mark.LEAD_OFF, Mark.SATURATED, Mark.LOST, Mark.ESTIMATED):
+        marked = {place: [(0, mark, 0, whole)] for place in range(5)}
+        assert waves(mapped(Board().played(5, marked)), "ecg_lead_i") == []
+        assert waves(mapped(Board().played(5, marked), Plan(phd=True)), "ecg_lead_i") == []
+    alone = {place: [(0, Mark.LEAD_OFF, 0, whole)] for place in range(4)} | {
+        4: [(0, Mark.LEAD_OFF, 0, 7), (0, Mark.LEAD_OFF, 8, whole - 8)]
+    }
+    (found,) = waves(mapped(Board().played(5, alone)), "ecg_lead_i")
+    words = counts_of(found["valueSampledData"])[1]
+    assert np.flatnonzero(words == "").tolist() == [4 * whole + 7]
+    assert waves(mapped(Board().played(5, alone), Plan(phd=True)), "ecg_lead_i") == []
+
+
+def test_one_sample_is_a_waveform_of_one() -> None:
+    """A window that has a single sample is an Observation of it, that begins where it ends."""
+    board = Board()
+    source = board.source(board.device.data({"ecg_lead_i": np.array([-7])}))
+    (found,) = waves(mapped([source]), "ecg_lead_i")
+    assert found["valueSampledData"]["data"] == "-7"
+    assert found["effectivePeriod"]["start"] == found["effectivePeriod"]["end"]
+    assert counts_of(loads(dumps(found))["valueSampledData"])[0].tolist() == [-7]
+
+
+def test_the_ends_of_a_falling_scale() -> None:
+    """Where higher counts are lower values, the upper end of the counts is L; limits are sorted by value."""
+    channel = Channel(0, "x", None, "mV", "X", 0, Fraction(256), 8, Decimal10(-2, 0), Decimal10(1, 0))
+    data = sampled_data(channel, np.array([127, -128, 5]), np.array([2, 2, 0], np.uint8), Decimal(1))
+    assert data["data"] == "L U 5"
+    assert (data["lowerLimit"], data["upperLimit"]) == (Decimal(-253), Decimal(257))
+    assert values_of(data) == [None, None, Decimal(-9)]
 
 
 def test_every_sample_is_in_one_window() -> None:

@@ -127,7 +127,7 @@ def set_factor(each: Resource) -> None:
 
 
 def set_algorithm(each: Resource) -> None:
-    each["method"]["coding"][0]["version"] = "2"
+    each["method"]["coding"][0]["version"] = "0"
 
 
 def add_note(each: Resource) -> None:

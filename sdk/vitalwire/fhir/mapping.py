@@ -115,13 +115,13 @@ class Mapper:
             made = make(window, self._gateway, self._wearer)
         except InputError:
             made = Held(window.key, Hold.CLAIMS)
-        if isinstance(made, Entry) and window.key.form == PHD:
+        if isinstance(made, Entry):
             made = self._without_lost_runs(made)
         if made is not None:
             yield made
 
     def _without_lost_runs(self, entry: Entry) -> Entry:
-        """Return an entry that takes back Observations whose runs a late frame has joined to others."""
+        """Return an entry that takes back Observations whose samples are another's since a late frame came."""
         key = entry.window.key
         now = {each.resource["id"]: withdrawn(each.resource) for each in entry.observations}
         before = self._runs.pop(key, {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
@@ -17,7 +17,7 @@ from . import codes
 from .clockfit import Fit, instant
 from .ids import device_id, observation_id
 from .jsontext import Resource, decimal
-from .sampled import VALID, sampled_data
+from .sampled import MAX_TOKENS, VALID, sampled_data
 from .windows import Track, Window, points, streams, track
 
 WAVE, PHD, READINGS = "wave", "phd", "readings"
@@ -53,9 +53,11 @@ def observations(window: Window, fit: Fit, subject: str) -> list[Made]:
 def _waves(window: Window, fit: Fit, subject: str) -> Iterator[Made]:
     for channel in _sampled_fast(window):
         found = track(window, channel)
-        if found is not None and (found.marks == VALID).any():
-            category = codes.CATEGORY, "procedure"
-            yield _wave(window, found, fit, subject, category, 0, len(found.counts), 0)
+        if found is None:
+            continue
+        for run, (low, high) in enumerate(_cut([(0, len(found.counts))])):
+            if (found.marks[low:high] == VALID).any():
+                yield _wave(window, found, fit, subject, (codes.CATEGORY, "procedure"), low, high, run)
 
 
 def _phd(window: Window, fit: Fit, subject: str) -> Iterator[Made]:
@@ -69,12 +71,19 @@ def _phd(window: Window, fit: Fit, subject: str) -> Iterator[Made]:
             continue
         edges = np.flatnonzero(np.diff(np.concatenate([[1], found.marks != VALID, [1]])))
         runs = [(low, high) for low, high in pairwise(edges.tolist()) if found.marks[low] == VALID]
-        for number, (low, high) in enumerate(run for run in runs if run[1] - run[0] >= SHORTEST_RUN):
+        for number, (low, high) in enumerate(_cut(run for run in runs if run[1] - run[0] >= SHORTEST_RUN)):
             category = codes.PHD_CATEGORY, "phd-observation"
             made = _wave(window, found, fit, subject, category, low, high, number)
             if made.resource["code"]["coding"][0]["system"] == codes.MDC:
                 made.resource["meta"] = {"profile": [codes.PHD_WAVEFORM]}
             yield made
+
+
+def _cut(runs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield runs of samples, those longer than an Observation holds in pieces."""
+    for low, high in runs:
+        for start in range(low, high, MAX_TOKENS):
+            yield start, min(start + MAX_TOKENS, high)
 
 
 def _sampled_fast(window: Window) -> list[Channel]:

@@ -1,11 +1,12 @@
 """FHIR SampledData from counts and back, exactly: value = origin + data x factor, by the descriptor's own decimals.
 
-`U` and `L` stand for samples at the converter's upper and lower end, `E` for samples that were not measured: lead-off,
-lost by the sensor, or in a frame that is not there.
+`U` and `L` stand for samples at the converter's ends, by which of them is the higher value, `E` for samples that were
+not measured: lead-off, lost by the sensor, or in a frame that is not there.
 """
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal, InvalidOperation
 
 import numpy as np
@@ -22,14 +23,18 @@ MAX_TOKENS = 1 << 16  # of one Observation
 MISSING = 255  # stands for a mark where there is no sample at all
 VALID = 0
 _UPPER, _LOWER, _ERROR = "U", "L", "E"
+_INTEGER = re.compile(r"-?[0-9]{1,10}")
 
 
-def tokens(counts: NDArray[np.int32], marks: NDArray[np.uint8]) -> list[str]:
-    """Return the tokens of samples; `marks` holds VALID, MISSING or a `spec.Mark` for each."""
+def tokens(counts: NDArray[np.int32], marks: NDArray[np.uint8], *, falling: bool = False) -> list[str]:
+    """Return the tokens of samples; `marks` holds VALID, MISSING or a `spec.Mark` for each.
+
+    `falling`: higher counts are lower values.
+    """
     texts = list(map(str, counts.tolist()))
     for place in np.flatnonzero(marks).tolist():
         is_end = marks[place] == Mark.SATURATED
-        texts[place] = _ERROR if not is_end else _UPPER if counts[place] > 0 else _LOWER
+        texts[place] = _ERROR if not is_end else _UPPER if (counts[place] > 0) != falling else _LOWER
     return texts
 
 
@@ -51,7 +56,7 @@ def sampled_data(
         "period": period_ms,
         "factor": factor,
         "dimensions": 1,
-        "data": " ".join(tokens(counts, marks)),
+        "data": " ".join(tokens(counts, marks, falling=factor < 0)),
     }
     if not plain:
         half = 1 << channel.bits - 1
@@ -85,6 +90,6 @@ def values_of(data: Json) -> list[Decimal | None]:
 
 
 def _integer(text: str) -> int:
-    if len(text) > 11:
+    if not _INTEGER.fullmatch(text):
         raise ValueError
     return int(text)

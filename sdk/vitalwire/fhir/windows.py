@@ -20,12 +20,13 @@ from vitalwire.messages import Channel, Descriptor, Frame
 from vitalwire.signals import Signal, Signals
 
 from .ids import WindowKey
-from .sampled import MAX_TOKENS, MISSING
+from .sampled import MISSING
 
 SECOND = 1_000_000  # ticks
 JOIN = SECOND // 4  # ticks, and one and a half periods, that samples may come later than their number says
 LONGEST_FIT = Fraction(1, 20)  # a chip whose period is further from the nominal one is not believed
 NANO = Decimal("0.000001")  # of a millisecond
+MAX_SAMPLES = 1 << 22  # of a channel in a window: an hour of 1 kHz
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def first_at(signal: Signal, tick: int, rate: Fraction) -> int:
 def track(window: Window, channel: Channel) -> Track | None:
     """Return the samples of a channel in a window, None if there are none.
 
-    Raises InputError where the device claims times at which no Observation is of bounded length.
+    Raises InputError where the device claims a rate or times at which there are more than MAX_SAMPLES.
     """
     assert channel.rate is not None
     rate, start, stop = channel.rate, window.key.start, window.key.start + window.key.length
@@ -156,7 +157,7 @@ def _joined(channel: Channel, rate: Fraction, pieces: Sequence[_Piece]) -> Track
         late = after.begin - before.end
         gaps.append(max(0, round(late / nominal) - 1) if late > JOIN + Fraction(3, 2) * nominal else 0)
     total = sum(gaps) + sum(piece.high - piece.low for piece in pieces)
-    if total > MAX_TOKENS:
+    if total > MAX_SAMPLES:
         raise InputError(f"{total} samples of {channel.name} in one window", reason="oversized")
     counts, marks = np.zeros(total, np.int32), np.full(total, MISSING, np.uint8)
     at = 0
