@@ -5,7 +5,7 @@ import json
 from wire import MAX_COEFFICIENTS, MAX_GROUP
 
 # Which links there are, and whether host:port says with whom.
-_LINKS = {"serial": False}
+_LINKS = {"serial": False, "tls": True}
 
 # name: (default, smallest, largest), or (default, allowed) for texts and lists, or a boolean; `spo2` is a polynomial
 _SETTINGS = {

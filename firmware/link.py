@@ -8,6 +8,7 @@ from wire import (
     LOG_HEADER,
     LOG_HEADER_SIZE,
     LOGLEVEL_INFO,
+    LOGLEVEL_WARNING,
     MAX_COMMAND,
     MAX_FRAME,
     MAX_LOG,
@@ -21,7 +22,6 @@ from wire import (
 _LINKED = const(10_000_000)  # us since the last valid packet for which somebody counts as reading
 _PAUSE = const(1_000_000)  # us without a byte after which a begun packet is given up
 _READ = const(64)  # bytes taken from the stream in one step
-_WRITE = const(256)  # bytes given to it
 _CTRL_C = const(3)
 _CR = const(13)
 
@@ -136,6 +136,10 @@ class Link:
         self._heard = None
         self._describe = self._owing = False
         self.window.restart()
+        why = getattr(self.stream, "why", None)
+        if why:
+            for link in self.control.links:
+                link.log(LOGLEVEL_WARNING, why)
 
     # ------------------------------------------------------------ in
 
@@ -158,7 +162,7 @@ class Link:
 
     def _read(self, now):
         # While a REPL byte may come next, take none beyond it: what follows is meant for the REPL.
-        watching = self._clean and not self.linked(now)
+        watching = self._clean and not self._tend and not self.linked(now)
         n = self.stream.readinto(self._one if watching else self._chunk)
         if n:
             self._byte_at = now
@@ -183,8 +187,7 @@ class Link:
     # ------------------------------------------------------------ out
 
     def _send(self, now):
-        stop = min(self._end, self._position + _WRITE)
-        n = self.stream.write(self._out[self._position : stop], stop - self._position)
+        n = self.stream.write(self._out[self._position : self._end], self._end - self._position)
         if n:
             self._position += n
             if self._position == self._end:

@@ -5,8 +5,10 @@
 #   readinto(buffer)   bytes read, 0 or None when there are none
 #   write(buffer, n)   bytes taken of the first n, 0 or None when none can be; neither waits, neither raises
 #   session            another number once whoever was at the other end is gone: a Link then drops what was under way
+#   why                may be missing: why the last session ended, for people
 #   step(now)          may be missing. One slice of keeping the connection, called before each slice of the Link, with
 #                      real time in microseconds: (kind, units) as a slice of hal.spend, or None. What takes longer than
-#                      a FIFO can wait is announced: ("long", 0), and done by the next call
+#                      a FIFO can wait is announced: ("long", 0), and done by the next call. The serial port has none:
+#                      there the bytes are watched for those that ask for the prompt
 #
 # To add a kind: its module here, a line in _LINKS of config.py.

@@ -149,9 +149,9 @@ def firmware_imports(path: Path) -> set[str]:
 
 MICROPYTHON = {
     "array", "binascii", "cryptolib", "gc", "hashlib", "io", "json", "micropython", "os", "select", "struct", "sys",
-    "time", "uctypes", "vfs", "errno", "random", "termios", "socket",
+    "time", "uctypes", "vfs", "errno", "random", "termios",
 }  # fmt: skip
-RADIO = {"bluetooth", "network"}
+RADIO = {"bluetooth", "network", "socket", "ssl"}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "firmware").rglob("*.py")), ids=lambda p: p.name)

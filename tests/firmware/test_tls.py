@@ -1,0 +1,193 @@
+"""The TLS stream under MicroPython against this computer's OpenSSL: who is believed, when it is tried again."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from tests.papers import Authority
+from tests.sinks.servers import free_port
+
+from vitalwire_tools.provision import Identity, new_identity
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+# Runs a stream until it is up and the echo of what it says has come, or it fails; argv: folder, key, peer
+SCRIPT = """
+import json, os, sys, time
+from links import tls
+class Hal:
+    def files(self):
+        return sys.argv[1]
+    def random(self, n):
+        return os.urandom(n)
+class Config:
+    key = bytes.fromhex(sys.argv[2])
+stream = tls.make(Hal(), Config(), sys.argv[3])
+"""
+ONCE = """
+buf = bytearray(16)
+end = time.ticks_add(time.ticks_ms(), 10000)
+echo = b""
+asked = False
+slices = longest = 0
+while not stream.why and len(echo) < 6 and time.ticks_diff(end, time.ticks_ms()) > 0:
+    began = time.ticks_us()
+    stream.step(began)
+    slices += 1
+    longest = max(longest, time.ticks_diff(time.ticks_us(), began))
+    if stream.up and not asked:
+        asked = stream.write(b"hello", 5)
+    n = stream.readinto(buf)
+    if n:
+        echo += buf[:n]
+    time.sleep_ms(1)
+print(json.dumps([stream.up, echo.decode(), stream.why]))
+"""
+TIMES = """
+tries = []
+for now in range(0, 400_000_000, 50_000):
+    if stream.step(now) == ("long", 0):
+        tries.append(now)
+print(json.dumps(tries))
+"""
+
+
+class Echo:
+    """A server that demands a certificate and sends back what it gets."""
+
+    def __init__(self, certificate: tuple[Path, Path], ca: Path) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        context.load_verify_locations(ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+        self.got = b""
+        self._context = context
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                peer, _ = self._server.accept()
+            except OSError:
+                return
+            try:
+                with self._context.wrap_socket(peer, server_side=True) as secure:
+                    while data := secure.recv(100):
+                        self.got += data
+                        secure.sendall(data)
+            except OSError:
+                peer.close()
+
+    def close(self) -> None:
+        """End it."""
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+
+
+class Desk:
+    """A device's files in a folder, an authority, and a way to run a stream with them."""
+
+    def __init__(self, folder: Path, micropython: Run) -> None:
+        self.folder, self._micropython = folder, micropython
+        self.authority, self.others = Authority(folder / "tls"), Authority(folder / "others", "others")
+        self.identity: Identity = new_identity("virtual")
+        self.put(self.authority.device(self.identity))
+        self.servers: list[Echo] = []
+
+    def put(self, files: dict[str, bytes]) -> None:
+        """Write files of the device."""
+        for name, content in files.items():
+            (self.folder / name).write_bytes(content)
+
+    def serve(self, certificate: tuple[Path, Path]) -> Echo:
+        """Start a server with this certificate."""
+        self.servers.append(Echo(certificate, self.authority.pem))
+        return self.servers[-1]
+
+    def run(self, script: str, port: int, host: str = "localhost") -> list[object]:
+        """Run a script on the device."""
+        done = self._micropython(SCRIPT + script, str(self.folder), self.identity.key.hex(), f"{host}:{port}")
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
+        assert isinstance(told, list)
+        return told
+
+
+@pytest.fixture
+def desk(tmp_path: Path, micropython: Run) -> Iterator[Desk]:
+    """A desk of the test's own; its servers end with it."""
+    made = Desk(tmp_path, micropython)
+    yield made
+    for server in made.servers:
+        server.close()
+
+
+def test_both_sides_prove_themselves(desk: Desk) -> None:
+    """With certificates of one authority bytes go both ways; the device's is for the key that signs frames."""
+    server = desk.serve(desk.authority.server())
+    assert desk.run(ONCE, server.port) == [True, "\0hello", ""]
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("expired", "validity has expired"),
+        ("others", "not correctly signed"),
+        ("elsewhere", "does not match"),
+    ],
+)
+def test_a_wrong_server_hears_nothing(desk: Desk, what: str, words: str) -> None:
+    """A server whose certificate is out of date, of another authority or for another name gets not one byte."""
+    certificates = {
+        "expired": lambda: desk.authority.server(days=-1),
+        "others": desk.others.server,
+        "elsewhere": lambda: desk.authority.server("elsewhere"),
+    }
+    server = desk.serve(certificates[what]())
+    up, echo, why = desk.run(ONCE, server.port)
+    assert (up, echo) == (False, "")
+    assert words in str(why)
+    assert server.got == b""
+
+
+@pytest.mark.parametrize("what", ["expired", "others"])
+def test_a_wrong_device_is_refused(desk: Desk, what: str) -> None:
+    """A device whose certificate is out of date or of another authority is not let in, and knows."""
+    files = desk.authority.device(desk.identity, days=-1) if what == "expired" else desk.others.device(desk.identity)
+    desk.put({"client.der": files["client.der"]})
+    server = desk.serve(desk.authority.server())
+    _, echo, why = desk.run(ONCE, server.port)
+    assert echo == ""
+    assert why
+    assert server.got == b""
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"\x30\x82"])
+def test_without_certificates_nothing_is_tried(desk: Desk, damage: bytes | None) -> None:
+    """A device without its certificates, or with damaged ones, connects to nobody, and does not stop for it."""
+    if damage is None:
+        (desk.folder / "ca.der").unlink()
+    else:
+        desk.put({"ca.der": damage})
+    assert desk.run(TIMES, free_port()) == []
+
+
+def test_it_is_tried_again_later_and_later(desk: Desk) -> None:
+    """Attempts that fail come after one to two half seconds, then twice as long, up to a minute, a little by chance."""
+    tries = [int(str(at)) for at in desk.run(TIMES, free_port())]
+    gaps = [(after - before) / 1e6 for before, after in pairwise(tries)]
+    assert len(gaps) >= 8
+    for number, gap in enumerate(gaps):
+        most = 2.0 ** min(number, 6)
+        assert most / 2 <= gap <= most + 0.2
+    assert len({round(gap / 2.0 ** min(number, 6), 2) for number, gap in enumerate(gaps)}) > 3
