@@ -19,13 +19,18 @@ from vitalwire_tools.fhirserver import HERE, running
 TESTS = Path(__file__).resolve().parent
 
 
-@contextmanager
-def fhir_server() -> Iterator[str]:
-    """Run the server with the packages in tests/; yield where it listens: each name behind that is an empty server."""
+def ready() -> bool:
+    """Return whether the server can run with the packages in tests/."""
     lists = [json.loads((folder / "package.json").read_text())["dependencies"] for folder in (HERE, TESTS)]
     assert lists[0].items() <= lists[1].items(), "tests/package.json has other versions than the server"
-    if not (shutil.which("node") and all((TESTS / "node_modules" / name).exists() for name in lists[0])):
-        pytest.skip(f"needs node and, in tests/, the npm packages {', '.join(lists[0])} (npm ci)")
+    return bool(shutil.which("node")) and all((TESTS / "node_modules" / name).exists() for name in lists[0])
+
+
+@contextmanager
+def fhir_server() -> Iterator[str]:
+    """Run the server; yield where it listens: each name behind that is an empty server."""
+    if not ready():
+        pytest.skip("needs node and, in tests/, the npm packages of the FHIR server (npm ci)")
     with running(TESTS) as base:
         yield base
 

@@ -25,3 +25,14 @@ def test_the_demo_fails_without_an_ecg(fault: dict[str, str], tmp_path: Path, mo
     """A channel that was never decoded, or never valid, makes the demo end with 1."""
     monkeypatch.chdir(tmp_path)
     assert demo.run([fault]) == 1
+
+
+def test_without_node_the_demo_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--fhir` without Node ends at once, with one line that names the packages."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("sys.argv", ["demo", "--fhir"])
+    assert demo.main() == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "nodejs and npm" in line

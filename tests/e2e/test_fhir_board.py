@@ -10,14 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from rich.console import Console
 from tests.e2e.conftest import Bench
+from tests.fhirserver import TESTS, ready
 
+from vitalwire import jws
 from vitalwire.capture import Writer
 from vitalwire.charts import Charted, chart, judge
 from vitalwire.client import Client
 from vitalwire.fhir import Gateway, counts_of
 from vitalwire.offline import Reader
+from vitalwire_tools import demo_fhir, demo_server
 
 pytest.importorskip("sleepecg", reason="needs sleepecg (vitalwire[readings])")
 
@@ -27,11 +30,16 @@ PATIENCE = 120.0
 OPTIONS: dict[str, Any] = {"auto_acknowledge": False, "set_time": False, "settle": 0.0}
 
 
-def test_a_boards_minute_is_proven(bench: Callable[..., Bench], tmp_path: Path) -> None:
-    """A minute of the board becomes Observations with its heart rate and all its ECG counts, each proven by frames."""
+def test_a_boards_minute_is_proven(
+    bench: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A minute of the board becomes Observations with its heart rate and all its ECG counts, each proven by frames.
+
+    Delivered twice to a FHIR server, as the demo does it, they are there once and proven again.
+    """
     running = bench(speed=SPEED)
     capture = tmp_path / "minute.vwc"
-    counts = []
+    counts, frames = [], []
     until = time.monotonic() + PATIENCE
     with (
         Client(running.board.url, registry=running.registry, state=tmp_path / "state", **OPTIONS) as client,
@@ -45,10 +53,12 @@ def test_a_boards_minute_is_proven(bench: Callable[..., Bench], tmp_path: Path) 
             writer.write(frame.raw, time.time_ns() // 1000)
             writer.sync()
             client.durable([frame])
+            frames.append(frame)
             ticks = frame.frame.ticks
             if "ecg_lead_i" in frame.signals:
                 counts.append(frame.signals["ecg_lead_i"].counts)
-    key = ec.generate_private_key(ec.SECP256R1())
+    jws.create_key(tmp_path / "key.pem")
+    key = jws.load_key(tmp_path / "key.pem")
     charted = Charted()
     reader = Reader(capture, running.registry)
     resources = list(chart(reader, Gateway(key), lambda *_: "Patient/p", charted=charted, within=SECONDS))
@@ -65,3 +75,9 @@ def test_a_boards_minute_is_proven(bench: Callable[..., Bench], tmp_path: Path) 
     assert found.ok, found.findings
     assert found.proven == len(observations)
     assert found.absent == 0
+    monkeypatch.chdir(tmp_path)
+    console = Console(quiet=True)
+    assert demo_fhir.show(capture, running.registry, key, console, SECONDS)
+    if not ready():
+        pytest.skip("needs node and, in tests/, the npm packages of the FHIR server (npm ci)")
+    assert demo_server.show(TESTS, frames, capture, running.registry, tmp_path / "key.pem", console, SECONDS)

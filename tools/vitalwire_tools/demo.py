@@ -4,6 +4,7 @@ and holds every sample against what the chips played.
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 import time
@@ -16,9 +17,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from vitalwire import crypto
+from vitalwire import crypto, jws
 from vitalwire.capture import Record, Writer, read
 from vitalwire.client import Client, VerifiedFrame
+from vitalwire.errors import UsageError
 from vitalwire.frame import readouts
 from vitalwire.messages import Descriptor, Frame
 from vitalwire.offline import Reader
@@ -28,7 +30,7 @@ from vitalwire.session import Duplicate, ReplayState
 from vitalwire.subscribe import Inbox
 from vitalwire.verdict import Verdict, verify
 
-from . import demo_fhir
+from . import demo_fhir, demo_server, fhirserver
 from .bench import sign
 from .demo_way import way
 from .virtual.board import VirtualBoard
@@ -130,8 +132,11 @@ def complete(comparisons: list[Comparison], frames: list[VerifiedFrame]) -> bool
     )  # fmt: skip
 
 
-def run(faults: Iterable[Mapping[str, object]] = ()) -> int:
-    """Run the demo; 1 if a frame is lost or not verified, a sample is missing or different, or its FHIR not proven."""
+def run(faults: Iterable[Mapping[str, object]] = (), *, packages: Path | None = None) -> int:
+    """Run the demo; 1 if a frame is lost or not verified, a sample is missing or different, or its FHIR not proven.
+
+    With `packages`, the folder that `fhirserver.install` returns, it ends at a FHIR server.
+    """
     console = Console()
     CAPTURE.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -150,10 +155,25 @@ def run(faults: Iterable[Mapping[str, object]] = ()) -> int:
             ecg_paper(Reader(CAPTURE, registry).frames(thumbprint), PLOT)
             comparisons = compare((frame.signals for frame in frames), played, single_boot=True)
             console.print(report(frames, twice, verdict, comparisons, sign.run(rounds=20)))
-            proven = demo_fhir.show(CAPTURE, registry, console, SECONDS)
+            key = Path(folder) / "gateway.pem"
+            jws.create_key(key)
+            proven = demo_fhir.show(CAPTURE, registry, jws.load_key(key), console, SECONDS)
+            if packages is not None:
+                proven &= demo_server.show(packages, frames, CAPTURE, registry, key, console, SECONDS)
     console.print(f"capture: {CAPTURE}   plot: {PLOT}   FHIR: {demo_fhir.BUNDLE}")
     return 0 if verdict.ok and proven and complete(comparisons, frames) else 1
 
 
+def main() -> int:
+    """Run what the command line asks for."""
+    asked = argparse.ArgumentParser(prog="tools/demo", description=__doc__)
+    asked.add_argument("--fhir", action="store_true", help="deliver it all to a FHIR server besides, twice")
+    try:
+        return run(packages=fhirserver.install() if asked.parse_args().fhir else None)
+    except UsageError as error:
+        print(f"{error}: {error.advice}" if error.advice else error, file=sys.stderr)
+        return 2
+
+
 if __name__ == "__main__":
-    sys.exit(run())
+    sys.exit(main())

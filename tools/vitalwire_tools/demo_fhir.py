@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from rich.console import Console
 from rich.table import Table
 
@@ -18,10 +18,12 @@ BUNDLE = Path("demo.json")
 PATIENT = "Patient/demo"
 
 
-def show(capture: Path, registry: Registry, console: Console, within: float) -> bool:
-    """Write BUNDLE and show it; return whether all of it is proven. Arrivals tell the time, `within` seconds."""
+def show(capture: Path, registry: Registry, key: EllipticCurvePrivateKey, console: Console, within: float) -> bool:
+    """Write BUNDLE, signed with `key`, and show it; return whether all of it is proven.
+
+    Arrivals tell the time, `within` seconds.
+    """
     BUNDLE.unlink(missing_ok=True)
-    key = ec.generate_private_key(ec.SECP256R1())  # a gateway keeps one; the demo needs it once
     resources = chart(Reader(capture, registry), Gateway(key), lambda *_: PATIENT, within=within)
     write(BUNDLE, resources)
     written = list(read(BUNDLE))
