@@ -9,12 +9,16 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from types import TracebackType
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.resource_tracker import ensure_running
+from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
 
 from vitalwire.errors import WorkerError
@@ -30,23 +34,31 @@ def cores() -> int:
 
 
 class Crew:
-    """So many workers, from the first call until the block that opened it ends; one that dies is a `WorkerError`."""
+    """So many workers, from the first call until the block that opened it ends; one that dies is a `WorkerError`.
+
+    A block that ends by an exception, Ctrl-C for one, waits for no call that is being worked on.
+    """
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
+        heard, self._alive = context.Pipe(duplex=False)
+        self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(heard,))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is not None:
+            self._alive.close()
         self._pool.shutdown(cancel_futures=True)
+        self._alive.close()
 
     def submit(self, call: Callable[..., Result], *arguments: Any) -> Future[Result]:
         """Have a function of a module called; `result` takes what it returned."""
         try:
-            return self._pool.submit(call, *arguments)
+            with _undisturbed():  # this may start a worker
+                return self._pool.submit(call, *arguments)
         except BrokenProcessPool:
             raise _dead() from None
 
@@ -73,14 +85,36 @@ def _dead() -> WorkerError:
     return WorkerError("a worker process ended before its work was done", advice="with --workers 1 there is none")
 
 
-def _begin() -> None:
-    """Leave Ctrl-C to the process that began the work, and end with it, however it ends."""
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hear of Ctrl-C when the block has ended, and let no process that it starts hear of it ever."""
+    heard: list[int] = []
+    is_main = threading.current_thread() is threading.main_thread()
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        heard.append(number)
+
+    before = signal.signal(signal.SIGINT, hear) if is_main else None
+    if sys.platform != "win32":
+        ensure_running()  # starting it would lift the mask
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        if sys.platform != "win32":
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if is_main:
+            signal.signal(signal.SIGINT, before)
+            if heard:
+                signal.raise_signal(signal.SIGINT)
+
+
+def _begin(alive: Connection) -> None:
+    """Leave Ctrl-C to the process that began the work, and end when it closes its end of a pipe, or itself ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with, args=(alive,), daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def _end_with(alive: Connection) -> None:
+    alive.poll(None)
+    os._exit(1)

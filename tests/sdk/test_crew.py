@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -15,13 +17,20 @@ from vitalwire.cli.options import fingerprint
 from vitalwire.crew import AHEAD, Crew
 from vitalwire.errors import UsageError, WorkerError
 
+# Says "one" when workers work, and each of them "starting" before it is anything of ours.
 WORK = """
+import os
+import signal
 import time
-from vitalwire.cli.options import fingerprint
 from vitalwire.crew import Crew
-with Crew(2) as crew:
-    for _ in crew.map(time.sleep, ((0.1,) for _ in range(10_000))):
-        print("one", flush=True)
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
+    with Crew(2) as crew:
+        for _ in crew.map(time.sleep, [(0.1,), (1000,), (1000,)]):
+            os.write(1, b"one\\n")
+else:
+    os.write(1, b"starting\\n")
+    time.sleep(0.5)
 """
 
 
@@ -57,18 +66,27 @@ def test_a_dead_worker_is_a_typed_error() -> None:
             crew.submit(operator.add, 1, 1)
 
 
+@pytest.mark.parametrize("when", ["starting", "one"])
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "killed"])
-def test_nobody_is_left_behind(how: signal.Signals) -> None:
+def test_nobody_is_left_behind(tmp_path: Path, how: signal.Signals, when: str) -> None:
     """Ctrl-C to all of them, or the death of the one that began the work, ends everybody, without words of the others.
 
-    The pipes close only when the last process that holds them is gone.
+    So it is while workers start and while they are at work, which nobody waits for. The pipes close only when the last
+    process that holds them is gone.
     """
+    script = tmp_path / "work.py"
+    script.write_text(WORK)
     whole = subprocess.Popen(
-        [sys.executable, "-c", WORK], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, text=True
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, text=True
     )
     assert whole.stdout is not None
-    assert whole.stdout.readline() == "one\n"
+    while whole.stdout.readline() != f"{when}\n":
+        assert whole.poll() is None
     (os.killpg if how == signal.SIGINT else os.kill)(whole.pid, how)
-    _, said = whole.communicate(timeout=60)
+    try:
+        _, said = whole.communicate(timeout=60)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(whole.pid, signal.SIGKILL)
     assert whole.returncode in (-how, 128 + how, 1)
     assert said.count("Traceback") == (1 if how == signal.SIGINT else 0), said
