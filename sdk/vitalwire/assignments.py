@@ -1,15 +1,15 @@
 """Who wore which device from when to when: the only place where a device meets a person. Asks nobody, guesses nothing.
 
 Each change is told to `audit` before it is made. A row is never removed: an assignment ends, one made by mistake ends
-where it began. What the audit log holds of a row is a digest with a nonce, so that the log proves the row and names
-nobody.
+where it began. What the audit log holds of a row are digests with a nonce, so that the log proves the row and names
+nobody; a row that was changed by another way is found by `unaudited`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +28,8 @@ _SCHEMA = """
 _VERSION = 1
 _OPEN = (1 << 63) - 1  # stands for an end that is not known yet
 _NONCE = 16
+_LABEL = 16  # hexadecimal digits
+_ASSIGN, _UNASSIGN, _FAILED = "assign", "unassign", "-failed"
 
 
 class Audit(Protocol):
@@ -81,9 +83,9 @@ class Assignments(database.Keeper):
         if not 0 <= from_us < stop <= _OPEN:
             raise UsageError("an assignment ends after it begins")
         nonce = secrets.token_bytes(_NONCE)
-        with self._changing("assign", device, patient, from_us, to_us, nonce), database.transaction(self._database):
+        with self._changing(_ASSIGN, device, patient, from_us, to_us, nonce), database.transaction(self._database):
             clash = self._database.execute(
-                "SELECT 1 FROM assignments WHERE device = ? AND from_us < ? AND coalesce(to_us, ?) > ?",
+                "SELECT 1 FROM assignments WHERE device = ? AND from_us < ? AND coalesce(to_us, ?) > max(?, from_us)",
                 (device, stop, _OPEN, from_us),
             ).fetchone()
             if clash:
@@ -97,23 +99,59 @@ class Assignments(database.Keeper):
     def end(self, device: bytes, at_us: int) -> Assignment:
         """End what is assigned at a moment, from that moment on; UsageError if nothing is."""
         row = self._database.execute(
-            "SELECT number, device, patient, from_us, nonce FROM assignments"
+            "SELECT number, patient, from_us, to_us, nonce FROM assignments"
             " WHERE device = ? AND from_us <= ? AND coalesce(to_us, ?) > ?",
             (device, at_us, _OPEN, at_us),
         ).fetchone()
         if row is None:
             raise UsageError("nobody is assigned to the device then")
-        number, _, patient, from_us, nonce = row
-        with self._changing("unassign", device, patient, from_us, at_us, nonce), database.transaction(self._database):
-            self._database.execute("UPDATE assignments SET to_us = ? WHERE number = ?", (at_us, number))
+        number, patient, from_us, to_us, nonce = row
+        with self._changing(_UNASSIGN, device, patient, from_us, at_us, nonce), database.transaction(self._database):
+            changed = self._database.execute(
+                "UPDATE assignments SET to_us = ? WHERE number = ? AND to_us IS ?", (at_us, number, to_us)
+            )
+            if not changed.rowcount:
+                raise UsageError("somebody else has just ended that")
         return Assignment(number, device, patient, from_us, at_us)
 
     def _changing(
         self, what: str, device: bytes, patient: str, from_us: int, to_us: int | None, nonce: bytes
     ) -> _Changing:
-        row = f"{device.hex()}|{patient}|{from_us}|{'' if to_us is None else to_us}"
-        digest = hashlib.sha256(nonce + row.encode()).hexdigest()
-        return _Changing(self._audit, what, device.hex(), digest)
+        digest = _digest(nonce, device, patient, from_us, to_us)
+        return _Changing(self._audit, what, device.hex(), _label(nonce), digest)
+
+    # ------------------------------------------------------------ proving
+
+    def unaudited(self, log: Iterable[tuple[str, Mapping[str, object]]]) -> tuple[list[Assignment], int]:
+        """Return the assignments that are not as the log left them, and how many are in the log that are not here.
+
+        `log` holds what happened and its details, in order, of an audit log whose lines were checked.
+        """
+        said: dict[object, list[object]] = {}
+        for what, details in log:
+            digests = said.setdefault(details.get("row"), [])
+            if what in (_ASSIGN, _UNASSIGN):
+                digests.append(details.get("assignment"))
+            elif what in (_ASSIGN + _FAILED, _UNASSIGN + _FAILED) and details.get("assignment") in digests:
+                digests.remove(details.get("assignment"))
+        left = {row: digests[-1] for row, digests in said.items() if digests}
+        rows = self._database.execute(
+            "SELECT number, device, patient, from_us, to_us, nonce FROM assignments ORDER BY number"
+        ).fetchall()
+        wrong = [
+            Assignment(*row[:5]) for *row, nonce in rows if left.pop(_label(nonce), None) != _digest(nonce, *row[1:])
+        ]
+        return wrong, len(left)
+
+
+def _digest(nonce: bytes, device: bytes, patient: str, from_us: int, to_us: int | None) -> str:
+    row = f"{device.hex()}|{patient}|{from_us}|{'' if to_us is None else to_us}"
+    return hashlib.sha256(nonce + row.encode()).hexdigest()
+
+
+def _label(nonce: bytes) -> str:
+    """Return what a row is called in the log, whatever becomes of it."""
+    return hashlib.sha256(b"row" + nonce).hexdigest()[:_LABEL]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +161,12 @@ class _Changing:
     audit: Audit
     what: str
     thumbprint: str
+    row: str
     digest: str
 
     def __enter__(self) -> None:
-        self.audit(self.what, thumbprint=self.thumbprint, assignment=self.digest)
+        self.audit(self.what, thumbprint=self.thumbprint, row=self.row, assignment=self.digest)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if isinstance(error, VitalwireError):
-            self.audit(f"{self.what}-failed", thumbprint=self.thumbprint, assignment=self.digest)
+            self.audit(self.what + _FAILED, thumbprint=self.thumbprint, row=self.row, assignment=self.digest)

@@ -11,8 +11,8 @@ import typer
 
 from vitalwire import paths
 from vitalwire.assignments import Assignments
-from vitalwire.audit import AuditLog
-from vitalwire.errors import UsageError
+from vitalwire.audit import AuditLog, check, parse
+from vitalwire.errors import TrustError, UsageError
 from vitalwire.fhir import patient
 
 from . import output
@@ -63,10 +63,19 @@ def unassign(
     output.say(f"{known.name}: assigned from {_shown(ended.from_us)} to {_shown(ended.to_us)}")
 
 
-def list_assignments(registry: RegistryFile = None, assignments: AssignmentsFile = None, as_json: Json = False) -> None:
+def list_assignments(
+    audited: Annotated[
+        bool, typer.Option("--check", help="Hold each against the audit log; exit code 4 where one is not as it says.")
+    ] = False,
+    registry: RegistryFile = None,
+    assignments: AssignmentsFile = None,
+    as_json: Json = False,
+) -> None:
     """List who wore what, from when to when."""
     with opened(registry) as trusted, assigned(assignments) as store:
         rows = [(each, trusted.get(each.device)) for each in store]
+        if audited:
+            _check(store)
     if as_json:
         output.show_json(
             [
@@ -86,6 +95,16 @@ def list_assignments(registry: RegistryFile = None, assignments: AssignmentsFile
         name = known.name if known else each.device.hex()[:8]
         table.add_row(name, each.patient, _shown(each.from_us), _shown(each.to_us))
     output.show(table)
+
+
+def _check(store: Assignments) -> None:
+    log = AuditLog(paths.audit_file())
+    whole = list(log.lines())[: check(log.lines()).count]
+    wrong, gone = store.unaudited((record.what, record.details) for record in map(parse, whole))
+    if wrong or gone:
+        numbers = ", ".join(str(each.number) for each in wrong)
+        rest = f"; {gone} that it knows are not here" if gone else ""
+        raise TrustError(f"not as the audit log says: assignments {numbers or '-'}{rest}")
 
 
 def _moment(text: str | None) -> int:
