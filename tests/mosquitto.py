@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import queue
 import shutil
@@ -38,6 +40,13 @@ class Mosquitto(Server):
         ]
         (folder / "mosquitto.conf").write_text("\n".join(settings) + "\n")
         super().__init__([program, "-c", folder / "mosquitto.conf"], port, folder / "mosquitto.log")
+
+
+def pbkdf2(password: str) -> str:
+    """Return salt and hash as mosquitto's password files have them, behind `$7$101$`."""
+    salt = b"saltsaltsalt"
+    key = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, 101)
+    return f"{base64.b64encode(salt).decode()}${base64.b64encode(key).decode()}"
 
 
 class Listener:

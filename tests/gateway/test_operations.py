@@ -221,7 +221,7 @@ ADDRESSES = {"9464": UsageError, "host:": UsageError, "127.0.0.1:99999": UsageEr
 def test_a_wrong_address_is_an_error(tmp_path: Path, listen: str, error: type[Exception]) -> None:
     """An address that is none, or not ours, ends the start with one line."""
     site = Site(tmp_path)
-    site.configure(mqtt_to(1), f'[status]\nlisten = "{listen}"\n[audit]\nfile = "audit.jsonl"\n')
+    site.configure(mqtt_to(1), f'[status]\nlisten = "{listen}"\nplain = true\n[audit]\nfile = "audit.jsonl"\n')
     with pytest.raises(error):
         asyncio.run(operate(load(site.file), asyncio.Event()))
 
@@ -347,7 +347,14 @@ def test_what_the_page_keeps_is_bounded() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[status]\nport = 1", "[audit]\nevery = 0", "[objectives]\nin_time = 1", "[metrics]\n"]
+    "text",
+    [
+        '[status]\nlisten = "0.0.0.0:9464"',
+        "[status]\nport = 1",
+        "[audit]\nevery = 0",
+        "[objectives]\nin_time = 1",
+        "[metrics]\n",
+    ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, text: str) -> None:
     """A key or value that is none is one line with its place."""

@@ -11,10 +11,10 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from tests.fakeboard import Board
 from tests.gateway.site import FAR, SECRET, Site, journal
-from tests.mosquitto import Mosquitto
+from tests.mosquitto import Mosquitto, pbkdf2
 
 from vitalwire.gateway import Concluded, Spooled
-from vitalwire.packet import PacketDecoder
+from vitalwire.packet import PacketDecoder, encode_packet
 from vitalwire.session import Reason, Refused
 from vitalwire.testing import FakeDevice
 from vitalwire_protocol.spec import PacketType
@@ -106,3 +106,45 @@ async def test_a_topic_binds_a_device(tmp_path: Path, broker: Mosquitto) -> None
         radio.close()
     assert set(refused()) == {Reason.UNBOUND}
     assert not site.of(Spooled)
+
+
+@pytest.mark.asyncio
+async def test_a_broker_binds_a_device_and_we_bind_its_frames(tmp_path: Path) -> None:
+    """Whoever has one device's password can neither publish as another nor bring its frames, alone or in packets."""
+    walk, bed = FakeDevice("walk"), FakeDevice("bed")
+    (tmp_path / "acl").write_text(
+        "pattern write vitalwire/%u/frames\npattern write vitalwire/%u/replies\npattern read vitalwire/%u/commands\n"
+        "user gateway\ntopic readwrite vitalwire/#\n"
+    )
+    users = "".join(f"{name}:$7$101${pbkdf2(f'password of {name}')}\n" for name in ("walk", "bed", "gateway"))
+    (tmp_path / "users").write_text(users)
+    (tmp_path / "ours").write_text("password of gateway")
+    lines = [f"password_file {tmp_path / 'users'}", f"acl_file {tmp_path / 'acl'}"]
+    frames = list(journal(walk, 4))
+    with Mosquitto(tmp_path / "broker", lines, anonymous=False) as broker:
+        site = Site(tmp_path, walk, bed)
+        site.configure(
+            f'[source.in]\nkind = "mqtt"\nhost = "127.0.0.1"\nport = {broker.port}\ntls = false\n'
+            'user = "gateway"\npassword = { file = "ours" }\n',
+            NOWHERE,
+        )
+        hostile = paho.Client(CallbackAPIVersion.VERSION2)
+        hostile.username_pw_set("bed", "password of bed")
+        hostile.connect("127.0.0.1", broker.port)
+        hostile.loop_start()
+
+        def unbound() -> int:
+            outcomes = [event.outcome for event in site.of(Concluded)]
+            return sum(isinstance(each, Refused) and each.reason == Reason.UNBOUND for each in outcomes)
+
+        async with site.running(), asyncio.timeout(FAR):
+            while unbound() < 8:
+                for raw in frames:
+                    hostile.publish("vitalwire/walk/frames", raw, qos=1)
+                    hostile.publish("vitalwire/bed/frames", raw, qos=1)
+                    hostile.publish("vitalwire/bed/replies", encode_packet(PacketType.FRAME, 0, raw), qos=1)
+                await asyncio.sleep(0.1)
+        hostile.disconnect()
+        hostile.loop_stop()
+    assert not site.of(Spooled)
+    assert {event.peer for event in site.of(Concluded)} == {"bed"}

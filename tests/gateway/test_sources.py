@@ -7,6 +7,7 @@ import contextlib
 import os
 import pty
 import socket
+import ssl
 import tty
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,10 +18,10 @@ from tests.gateway.site import Site, journal
 from tests.sinks.servers import free_port
 
 from vitalwire.capture import Writer
-from vitalwire.gateway import Concluded, SourceChanged, Spooled
+from vitalwire.errors import UsageError
+from vitalwire.gateway import Concluded, SourceChanged, Spooled, load
 from vitalwire.packet import encode_packet
 from vitalwire.session import Reason, Refused, SecurityEvent
-from vitalwire.settings import Tls
 from vitalwire.testing import FakeDevice
 from vitalwire_protocol.spec import PacketType
 
@@ -57,8 +58,9 @@ async def test_a_certificate_binds_a_peer_to_its_devices(tmp_path: Path) -> None
     )
 
     async def peer(name: str | None, raws: Sequence[bytes], *, expired: bool = False) -> asyncio.StreamWriter:
-        files = dict(zip(("certificate", "key"), made.issue(name, expired=expired), strict=True)) if name else {}
-        context = Tls.model_validate({"ca": made.ca, **files}).context()
+        context = ssl.create_default_context(cafile=made.ca)
+        if name:
+            context.load_cert_chain(*made.issue(name, expired=expired))
         _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
         writer.write(packets(raws))
         await writer.drain()
@@ -188,3 +190,45 @@ async def test_serial_ports_come_and_go(tmp_path: Path) -> None:
                 lambda turn=turn: sum(not e.up and bool(e.peer) for e in site.of(SourceChanged)) > turn  # type: ignore[misc]
             )
     assert spooled(site) == raws
+
+
+@pytest.mark.asyncio
+async def test_a_peer_that_we_connect_to_is_bound_too(tmp_path: Path) -> None:
+    """Over TLS, a peer that we connect to speaks for the device its certificate names, or for those in the table."""
+    walk, bed, run = (FakeDevice(name) for name in ("walk", "bed", "run"))
+    made = Certificates(tmp_path / "tls")
+    frames = {device: journal(device, 5) for device in (walk, bed, run)}
+
+    async def serve(name: str) -> asyncio.Server:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*made.issue(name))
+
+        async def come(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(packets([raw for raws in frames.values() for raw in raws]))
+
+        return await asyncio.start_server(come, "127.0.0.1", 0, ssl=context)
+
+    async with await serve("walk") as board, await serve("relay") as relay:
+        ports = [server.sockets[0].getsockname()[1] for server in (board, relay)]
+        site = Site(tmp_path, walk, bed, run)
+        site.configure(
+            f'[source.ward]\nkind = "tcp"\nconnect = {[f"localhost:{port}" for port in ports]}\n'
+            f'tls = {{ ca = "{made.ca}" }}\npeers = {{ relay = ["bed"] }}\n',
+            NOWHERE,
+        )
+        async with site.running():
+            await site.until(lambda: len(spooled(site)) == 10 and len(refused(site)) >= 20)
+    assert set(spooled(site)) == {*frames[walk], *frames[bed]}
+    assert set(refused(site)) == {Reason.UNBOUND}
+
+
+@pytest.mark.parametrize("kind", ["tcp", "listen"])
+def test_nobody_is_believed_by_mistake(tmp_path: Path, kind: str) -> None:
+    """Beyond loopback a stream's peer must show a certificate, or that nobody need is said in so many words."""
+    site = Site(tmp_path)
+    where = 'connect = ["192.0.2.1:7400"]' if kind == "tcp" else 'listen = "0.0.0.0:7400"'
+    site.configure(f'[source.in]\nkind = "{kind}"\n{where}\n', NOWHERE)
+    with pytest.raises(UsageError, match=r"source\.in: peers must show a certificate"):
+        load(site.file)
+    site.configure(f'[source.in]\nkind = "{kind}"\n{where}\nanybody = true\n', NOWHERE)
+    assert load(site.file).sources

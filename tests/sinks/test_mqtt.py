@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.gateway.certificates import Certificates
-from tests.mosquitto import Listener, Mosquitto
+from tests.mosquitto import Listener, Mosquitto, pbkdf2
 from tests.sinks.entries import drive, entries_of, entry_of
 
 from vitalwire.errors import SinkError
@@ -84,7 +84,7 @@ async def test_passwords_are_for_the_broker_only(tmp_path: Path) -> None:
     (tmp_path / "acl").write_text("user gateway\ntopic write vitalwire/#\n")
     secret = tmp_path / "password"
     secret.write_text("open sesame\n")
-    hashed = "$7$101$" + _pbkdf2("open sesame")
+    hashed = "$7$101$" + pbkdf2("open sesame")
     (tmp_path / "users").write_text(f"gateway:{hashed}\n")
     lines = [f"password_file {tmp_path / 'users'}", f"acl_file {tmp_path / 'acl'}"]
     entries = entries_of([FakeDevice("walk")], 2)
@@ -105,16 +105,6 @@ async def test_passwords_are_for_the_broker_only(tmp_path: Path) -> None:
             await wrong.open()
         assert "guess" not in str(caught.value)
         await wrong.close()
-
-
-def _pbkdf2(password: str) -> str:
-    """Return salt and hash as mosquitto's password files have them."""
-    import base64
-    import hashlib
-
-    salt = b"saltsaltsalt"
-    key = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, 101)
-    return f"{base64.b64encode(salt).decode()}${base64.b64encode(key).decode()}"
 
 
 @pytest.mark.asyncio

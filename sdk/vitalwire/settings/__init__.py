@@ -3,10 +3,11 @@
 Needs the extra `vitalwire[gateway]`. Knows no table by name: whoever is configured here brings a model of its own.
 """
 
+from .address import Address
 from .kinds import Kind, Kinds
 from .model import Existing, Settings, read_table
 from .secret import Secret
 from .tls import ServerTls, Tls
 from .watch import Watch
 
-__all__ = ["Existing", "Kind", "Kinds", "Secret", "ServerTls", "Settings", "Tls", "Watch", "read_table"]
+__all__ = ["Address", "Existing", "Kind", "Kinds", "Secret", "ServerTls", "Settings", "Tls", "Watch", "read_table"]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Self, TypeVar
 
+from cryptography import x509
 from pydantic import model_validator
 
 from vitalwire.errors import UsageError
@@ -61,6 +64,17 @@ def _load(tls: Tls, context: ssl.SSLContext) -> None:
         # Without a password OpenSSL would ask for one at the terminal.
         password = tls.password.read if tls.password is not None else str
         _guarded(tls, lambda: context.load_cert_chain(certificate, key, password))
+        _check_dates(certificate)
+
+
+def _check_dates(certificate: Path) -> None:
+    """Say here that ours is over: a peer would only close the connection, if it says anything at all."""
+    found, now = x509.load_pem_x509_certificate(certificate.read_bytes()), datetime.now(UTC)
+    if now > found.not_valid_after_utc:
+        raise UsageError(f"{certificate} expired on {found.not_valid_after_utc:%Y-%m-%d}", advice="replace the file")
+    if now < found.not_valid_before_utc:
+        begins = f"{found.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+        raise UsageError(f"{certificate} is not valid before {begins}", advice="is this computer's clock right?")
 
 
 def _guarded(tls: Tls, load: Callable[[], T]) -> T:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -11,7 +11,7 @@ _Stamp = tuple[int, int, int] | None
 
 
 class Watch:
-    """Looks at every file that a model and the models within it name."""
+    """Looks at every file that a model, and the models, tables and lists within it, name."""
 
     def __init__(self, settings: BaseModel) -> None:
         self._files = sorted(set(_files(settings)))
@@ -26,12 +26,18 @@ class Watch:
         return [_stamp(path) for path in self._files]
 
 
-def _files(model: BaseModel) -> Iterator[Path]:
-    for name in type(model).model_fields:
-        value = getattr(model, name)
-        if isinstance(value, BaseModel):
-            yield from _files(value)
-        elif isinstance(value, Path):
+def _files(value: object) -> Iterator[Path]:
+    match value:
+        case BaseModel():
+            for name in type(value).model_fields:
+                yield from _files(getattr(value, name))
+        case Mapping():
+            for each in value.values():
+                yield from _files(each)
+        case tuple() | list():
+            for each in value:
+                yield from _files(each)
+        case Path():
             yield value
 
 

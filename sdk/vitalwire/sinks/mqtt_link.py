@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -62,7 +63,7 @@ class MqttLink:
             client.username_pw_set(settings.user, settings.password.read() if settings.password else None)
         client.on_socket_open = _undelayed
         client.on_connect = self._on_connect
-        client.on_connect_fail = lambda client, data: self._say(self._lost, "cannot connect")
+        client.on_connect_fail = lambda client, data: self._say(self._lost, cannot_connect())
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
 
@@ -156,6 +157,13 @@ class MqttLink:
         if not self._closed.done():
             self._closed.set_result(why)
         self._told.set()
+
+
+def cannot_connect() -> str:
+    """Say why a connection was not made, called from paho's `on_connect_fail`: it is in the middle of the exception."""
+    error = sys.exc_info()[1]
+    why = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error or "")
+    return f"cannot connect: {why}" if why else "cannot connect"
 
 
 def _quickly(client: paho.Client) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -15,6 +16,7 @@ from importlib.resources import files
 from aiohttp import web
 
 from vitalwire.errors import TransportError, UsageError
+from vitalwire.settings import Watch
 from vitalwire.spool import State
 
 from .health import Health
@@ -37,6 +39,8 @@ _ASSETS = {
     "/page.css": ("page.css", "text/css"),
 }
 _THUMBPRINT = 32
+_LOOK = 2.0  # seconds between looks at whether certificates or the token were changed
+log = logging.getLogger("vitalwire.gateway")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -64,6 +68,7 @@ class StatusServer:
         self._health = health
         self._state = state
         self._runner: web.AppRunner | None = None
+        self._watching: asyncio.Task[None] | None = None
         self.port = 0
 
     async def start(self) -> None:
@@ -92,9 +97,31 @@ class StatusServer:
             await self._runner.cleanup()
             raise TransportError(f"cannot listen on {self._settings.listen}: {error.strerror}") from None
         self.port = self._runner.addresses[0][1]
+        self._watching = asyncio.create_task(self._watch(self._runner, site, host.strip("[]")))
+
+    async def _watch(self, runner: web.AppRunner, site: web.TCPSite, host: str) -> None:
+        """Go over to changed certificates and to a changed token; where they cannot be used, go on as before."""
+        watch = Watch(self._settings)
+        while True:
+            await asyncio.sleep(_LOOK)
+            if not await asyncio.to_thread(watch.changed):
+                continue
+            try:
+                token = None if self._settings.token is None else self._settings.token.read()
+                tls = None if self._settings.tls is None else self._settings.tls.context()
+            except UsageError as error:
+                log.warning("the status page goes on with the files it had: %s", error)
+                continue
+            self._token = token or self._token
+            if tls is not None:
+                await site.stop()
+                site = web.TCPSite(runner, host, self.port, ssl_context=tls)
+                await site.start()
 
     async def stop(self) -> None:
         """End; again does nothing."""
+        if self._watching is not None:
+            self._watching.cancel()
         if self._runner is not None:
             await self._runner.cleanup()
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from vitalwire import paths
-from vitalwire.settings import Existing, Secret, ServerTls, Settings
+from vitalwire.settings import Address, Existing, Secret, ServerTls, Settings
 
 
 class StatusSettings(Settings):
@@ -15,6 +17,17 @@ class StatusSettings(Settings):
     token: Secret | None = None  # by default one that is made at each start and put beside the registry
     open: bool = False  # no token at all
     tls: ServerTls | None = None
+    plain: bool = False  # without tls where others reach it, for instance behind a proxy that brings its own
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        try:
+            address = Address.parse(self.listen)
+        except ValueError:
+            return self  # "off", or none: told when it is to be listened at
+        if self.tls is None and not self.plain and not address.is_local:
+            raise ValueError("others reach this address: it wants tls, or plain = true must be said")
+        return self
 
 
 class AuditSettings(Settings):

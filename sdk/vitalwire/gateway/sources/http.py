@@ -18,12 +18,11 @@ from aiohttp import web
 from pydantic import Field, model_validator
 
 from vitalwire.capture.scan import FormError, IncompleteError, frame_end
-from vitalwire.errors import FrameError
+from vitalwire.errors import FrameError, UsageError
 from vitalwire.gateway.port import Port
-from vitalwire.settings import Secret, ServerTls, Watch
+from vitalwire.settings import Address, Secret, ServerTls, Watch
 from vitalwire_protocol.spec import Limit
 
-from .address import Address
 from .door import EVERY, Door, SourceSettings
 from .peers import common_name
 
@@ -70,24 +69,37 @@ class Http:
         self._tokens: dict[bytes, str] = {}  # names by the SHA-256 of their token
 
     async def run(self, door: Door) -> None:
-        """Answer requests. Raises OSError if nobody can listen there, UsageError without certificates or tokens."""
+        """Answer requests. Raises OSError if nobody can listen there, UsageError without certificates or tokens.
+
+        Changed files are for requests on connections that come from then on; where they cannot be used, it goes on as
+        before.
+        """
         settings = self._settings
         watch = Watch(settings)
+        app = web.Application(client_max_size=MOST_FRAMES * Limit.MAX_FRAME)
+        app.router.add_post(PATH, partial(self._post, door))
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        site: web.TCPSite | None = None
         try:
             while True:
-                self._tokens = {_hashed(secret.read()): name for name, secret in settings.tokens.items()}
-                context = None if settings.tls is None else settings.tls.context()
-                app = web.Application(client_max_size=MOST_FRAMES * Limit.MAX_FRAME)
-                app.router.add_post(PATH, partial(self._post, door))
-                runner = web.AppRunner(app, access_log=None)
-                await runner.setup()
                 try:
-                    await web.TCPSite(runner, *settings.listen, ssl_context=context).start()
-                    while not await asyncio.to_thread(watch.changed):
-                        await asyncio.sleep(LOOK)
-                finally:
-                    await runner.cleanup()
+                    tokens = {_hashed(secret.read()): name for name, secret in settings.tokens.items()}
+                    context = None if settings.tls is None else settings.tls.context()
+                except UsageError as error:
+                    if site is None:
+                        raise
+                    door.failed("", f"goes on with the files it had: {error}")
+                else:
+                    self._tokens = tokens
+                    if site is not None:
+                        await site.stop()
+                    site = web.TCPSite(runner, *settings.listen, ssl_context=context)
+                    await site.start()
+                while not await asyncio.to_thread(watch.changed):
+                    await asyncio.sleep(LOOK)
         finally:
+            await runner.cleanup()
             for port in self._ports.values():
                 door.shut(port)
 

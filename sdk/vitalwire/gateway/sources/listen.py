@@ -12,9 +12,9 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from vitalwire.settings import ServerTls, Watch
+from vitalwire.errors import UsageError
+from vitalwire.settings import Address, ServerTls, Watch
 
-from .address import Address
 from .door import EVERY, Door, SourceSettings
 from .peers import common_name
 from .streams import join
@@ -53,22 +53,35 @@ class Listen:
         self._peers: set[asyncio.Task[None]] = set()
 
     async def run(self, door: Door) -> None:
-        """Let peers in. Raises OSError if nobody can listen there."""
+        """Let peers in. Raises OSError if nobody can listen there, UsageError without usable certificates.
+
+        Changed certificates are for those who come from then on; where they cannot be used, it goes on as before.
+        """
         settings = self._settings
         watch = Watch(settings)
+        server: asyncio.Server | None = None
         try:
             while True:
-                context = None if settings.tls is None else settings.tls.context()
-                server = await asyncio.start_server(
-                    lambda reader, writer: self._came(door, reader, writer),
-                    settings.listen.host,
-                    settings.listen.port,
-                    ssl=context,
-                )
-                async with server:
-                    while not await asyncio.to_thread(watch.changed):
-                        await asyncio.sleep(LOOK)
+                try:
+                    context = None if settings.tls is None else settings.tls.context()
+                except UsageError as error:
+                    if server is None:
+                        raise
+                    door.failed("", f"goes on with the certificates it had: {error}")
+                else:
+                    if server is not None:
+                        server.close()
+                    server = await asyncio.start_server(
+                        lambda reader, writer: self._came(door, reader, writer),
+                        settings.listen.host,
+                        settings.listen.port,
+                        ssl=context,
+                    )
+                while not await asyncio.to_thread(watch.changed):
+                    await asyncio.sleep(LOOK)
         finally:
+            if server is not None:
+                server.close()
             for task in self._peers:
                 task.cancel()
             await asyncio.gather(*self._peers, return_exceptions=True)

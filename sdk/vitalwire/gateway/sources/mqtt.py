@@ -23,6 +23,7 @@ from pydantic import Field
 
 from vitalwire.errors import TransportError, UsageError
 from vitalwire.gateway.port import Port
+from vitalwire.sinks.mqtt_link import cannot_connect
 from vitalwire.sinks.mqtt_settings import BrokerSettings
 
 from .door import Door, SourceSettings
@@ -97,7 +98,7 @@ class _Subscription:
         if settings.user is not None or settings.password is not None:
             client.username_pw_set(settings.user, settings.password.read() if settings.password else None)
         client.on_connect = self._on_connect
-        client.on_connect_fail = lambda client, data: self._say("cannot connect")
+        client.on_connect_fail = lambda client, data: self._say(cannot_connect())
         client.on_disconnect = lambda client, data, flags, code, properties: self._say(f"disconnected: {code}")
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message

@@ -1,18 +1,23 @@
-"""Connects to boards, or to what stands in for their serial ports, over TCP or TLS; again whenever it was lost."""
+"""Connects to boards, or to what stands in for their serial ports, over TCP or TLS; again whenever it was lost.
+
+Over TLS the common name of a peer's certificate is the name of its device, unless `peers` says for which devices it
+speaks. Without TLS nothing binds a peer: that is for this computer's own loopback, or said to be wanted (`anybody`).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from vitalwire.errors import UsageError
-from vitalwire.settings import Tls
+from vitalwire.settings import Address, Tls
 
-from .address import Address
-from .door import Door, SourceSettings
+from .door import EVERY, Door, SourceSettings
+from .peers import common_name
 from .streams import Backoff, join
 
 CONNECT_SECONDS = 10.0
@@ -20,11 +25,19 @@ LASTING = 5.0  # seconds: a connection that held so long was a good one
 
 
 class Settings(SourceSettings):
-    """`tls`, if given, verifies the peer's name; without, `devices` is all that binds the peer."""
+    """`connect` are the peers' addresses; `tls` verifies that each is who its address says."""
 
     kind: Literal["tcp"]
     connect: tuple[Address, ...] = Field(min_length=1)
     tls: Tls | None = None
+    peers: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)  # common name: devices
+    anybody: bool = False
+
+    @model_validator(mode="after")
+    def _bound(self) -> Self:
+        if self.tls is None and not self.anybody and not all(address.is_local for address in self.connect):
+            raise ValueError("peers must show a certificate (tls), or anybody = true must be said")
+        return self
 
 
 def from_settings(settings: Settings) -> Tcp:
@@ -56,7 +69,9 @@ class Tcp:
             except (OSError, TimeoutError, UsageError) as error:
                 door.failed(str(address), str(error) or "no answer")
             else:
-                await join(door, str(address), reader, writer)
+                name = common_name(writer.get_extra_info("peercert"))
+                devices = (EVERY,) if name is None else self._settings.peers.get(name, (name,))
+                await join(door, str(address), reader, writer, devices)
                 if time.monotonic() - began > LASTING:
                     backoff.succeeded()
             await backoff.wait()

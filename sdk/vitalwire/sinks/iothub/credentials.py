@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import math
 import ssl
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from cryptography import x509
-
-from vitalwire.errors import UsageError
 from vitalwire.settings import Secret, Tls
 
 from . import sas
@@ -55,13 +51,8 @@ class Certificate:
         self._tls = tls.model_copy(update={"certificate": folder / f"{device}.pem", "key": folder / f"{device}.key"})
 
     def tls(self) -> ssl.SSLContext:
-        """Return the context to connect with; an expired certificate is said here, where the broker would be mute."""
-        context = self._tls.context()
-        assert self._tls.certificate is not None
-        found = x509.load_pem_x509_certificate(self._tls.certificate.read_bytes())
-        if found.not_valid_after_utc < datetime.now(UTC):
-            raise UsageError(f"{self._tls.certificate} expired on {found.not_valid_after_utc:%Y-%m-%d}")
-        return context
+        """Return the context to connect with."""
+        return self._tls.context()
 
     def password(self, resource: str, expires: float, policy: str = "") -> str | None:
         """Return None."""
