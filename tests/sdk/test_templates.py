@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 from collections.abc import Iterator
@@ -35,7 +36,8 @@ from vitalwire.templates import (
 )
 from vitalwire.templates.expressions import Expression, Language
 from vitalwire.templates.known import CODES
-from vitalwire.templates.lint import _is_loinc
+from vitalwire.templates.lint import _is_loinc, check_code
+from vitalwire.templates.mapping import Code
 from vitalwire.templates.text import MAX_EVENT, MAX_TEMPLATE, parse_template
 
 pytest.importorskip("jsonpath", reason="needs python-jsonpath (vitalwire[fhir])")
@@ -130,6 +132,108 @@ def test_text_and_concepts(resources: list[Resource]) -> None:
     assert removed["valueCodeableConcept"]["text"] == "Device removed"
     assert removed["valueCodeableConcept"]["coding"][0]["code"] == "removed"
     assert removed["effectivePeriod"]["start"] == "2026-03-01T09:31:00.000000Z"
+
+
+def run_one(template: dict[str, Any], mapping: dict[str, Any], *events: Any) -> list[Resource]:
+    """Return the Observations that one device template and one FHIR template make of events, all of them."""
+    read_on = (enveloped(each) for each in events)
+    made, done = convert(enumerate(read_on), content_templates(template), fhir_templates(mapping), Create())
+    assert done.lost == []
+    return [loads(dumps(each)) for each in made if each["resourceType"] == "Observation"]
+
+
+PRESSURE = {
+    "typeName": "bloodpressure",
+    "typeMatchExpression": "$..[?(@systolic && @diastolic)]",
+    "deviceIdExpression": "$.device",
+    "timestampExpression": "$.at",
+    "patientIdExpression": "$.person",
+    "values": [
+        {"required": "true", "valueExpression": f"$.{name}", "valueName": name} for name in ("systolic", "diastolic")
+    ],
+}
+
+
+def pressures(kind: str, period: int) -> dict[str, Any]:
+    """Return the published shape of a panel with two components."""
+    value = {"unit": "mmHg", "valueType": kind} | ({"defaultPeriod": 60000} if kind == "sampledData" else {})
+    parts = [
+        {"codes": [{"code": number, "system": "http://loinc.org"}], "value": value | {"valueName": name}}
+        for number, name in (("8480-6", "systolic"), ("8462-4", "diastolic"))
+    ]
+    inner = {"codes": [{"code": "85354-9", "system": "http://loinc.org"}], "typeName": "bloodpressure"}
+    return {"templateType": "CodeValueFhir", "template": inner | {"periodInterval": period, "components": parts}}
+
+
+def test_components_are_sampled_data() -> None:
+    """A panel of an hour has a SampledData in each component, on one grid; the files hold one template and no list."""
+    at = "2026-03-01T10:0{}:00Z"
+    events = [
+        {"systolic": 120 + n, "diastolic": "80", "at": at.format(n), "device": "d", "person": "p"} for n in (1, 3)
+    ]
+    template = {"templateType": "JsonPathContent", "template": PRESSURE}
+    (panel,) = run_one(template, pressures("sampledData", 60), *events)
+    assert [each["valueSampledData"]["data"] for each in panel["component"]] == ["121 E 123", "80 E 80"]
+    assert "valueSampledData" not in panel
+
+
+def test_a_template_without_its_type_is_read() -> None:
+    """What stands in the documentation without templateType runs, by what it says of the device; lint says so."""
+    event = {"systolic": 120, "diastolic": 80, "at": "2026-03-01T10:00:00Z", "device": "d", "person": "p"}
+    (panel,) = run_one(PRESSURE, pressures("quantity", 0), event)
+    assert [each["valueQuantity"]["value"] for each in panel["component"]] == [120, 80]
+    hub = {key: each for key, each in PRESSURE.items() if "Id" not in key and "timestamp" not in key} | {
+        "typeMatchExpression": "$..[?(@Body.systolic && @Body.diastolic)]",
+        "patientIdExpression": "$.Body.person",
+        "values": [{"valueExpression": "$.Body.systolic", "valueName": "systolic"}],
+    }
+    known = {
+        "Body": event,
+        "Properties": {"iothub-creation-time-utc": "2026-03-01T11:00:00Z"},
+        "SystemProperties": {"iothub-connection-device-id": "d"},
+    }
+    (panel,) = run_one(hub, pressures("quantity", 0), known)
+    assert panel["effectivePeriod"]["start"] == "2026-03-01T11:00:00.000000Z"
+    for bare, kind in ((PRESSURE, "JsonPathContent"), (hub, "IotJsonPathContent")):
+        (remark,) = lint({"d": bare})
+        assert (remark.level, kind in remark.text) == (Level.WARNING, True)
+
+
+def test_correlation_and_encounter_by_json_path() -> None:
+    """JsonPathContent takes a correlation and an encounter from the match, as CalculatedContent does."""
+    template = {
+        "templateType": "JsonPathContent",
+        "template": PRESSURE | {"encounterIdExpression": "$.visit", "correlationIdExpression": "$.session"},
+    }
+    at = "2026-03-01T1{}:00:00Z"
+    events = [
+        {"systolic": 1, "diastolic": 2, "at": at.format(n), "device": "d", "person": "p", "visit": "v", "session": "s"}
+        for n in (0, 1)
+    ]
+    (both,) = run_one(template, pressures("sampledData", -1), *events)
+    assert both["encounter"] == {"identifier": {"value": "v"}}
+    assert both["identifier"][0]["value"].endswith(".bloodpressure.s")
+    assert len(both["component"][0]["valueSampledData"]["data"].split(" ")) == 61
+
+
+def test_what_matches_and_says_nothing_of_the_device_is_explained() -> None:
+    """The documentation's hub message has no device in its body: the shape matches, and why it is lost is said."""
+    template = PRESSURE | {"typeMatchExpression": "$..[?(@Body.systolic)]", "deviceIdExpression": "$.deviceId"}
+    event = enveloped({"systolic": 120, "diastolic": 80})
+    (found,) = explain(1, event, content_templates({"templateType": "JsonPathContent", "template": template}), None)
+    assert found.why == "deviceIdExpression: required, and nothing is found"
+    assert [step.found != "nothing" for step in found.steps if step.what == "typeMatchExpression"] == [True]
+
+
+@pytest.mark.parametrize("how", [json.dumps, lambda body: base64.b64encode(json.dumps(body).encode()).decode()])
+def test_a_body_that_is_text_is_read(how: Any) -> None:
+    """Hubs store a message's body as text or in base64: both are what was sent; other text stays text."""
+    event = {"systolic": 120, "diastolic": 80, "at": "2026-03-01T10:00:00Z", "device": "d", "person": "p"}
+    template = {"templateType": "JsonPathContent", "template": PRESSURE}
+    (panel,) = run_one(template, pressures("quantity", 0), {"Body": how(event), "Properties": {}})
+    assert panel["component"][0]["valueQuantity"]["value"] == 120
+    for text in ("", "hello", "5", "=", '"x"', "[" * 100):
+        assert enveloped({"Body": text}) == {"Body": text}
 
 
 def test_what_a_hub_knows(resources: list[Resource]) -> None:
@@ -433,6 +537,25 @@ def test_lint_has_nothing_to_say_of_good_templates() -> None:
     assert [each for each in found if each.level is Level.ERROR] == []
     for known in CODES:
         assert lint({"f": fhir_template(**code(known.code, known.name, known.system), typeName="t", value=None)}) == []
+
+
+ALIKE = {
+    frozenset(("40443-4", "8867-4")),
+    frozenset(("59408-5", "2708-6")),
+    frozenset(("29463-7", "3141-9")),
+}
+
+
+def test_lint_tells_all_known_codes_apart() -> None:
+    """Each code under the name of each other of its system is an error, but for those that may stand for each other."""
+    for own in CODES:
+        for other in CODES:
+            if own.system == other.system:
+                found = [
+                    each for each in check_code(Code(own.code, own.system, other.name), "t") if each[0] is Level.ERROR
+                ]
+                alike = own.code == other.code or frozenset((own.code, other.code)) in ALIKE
+                assert bool(found) != alike, (own, other, found)
 
 
 def test_lint_knows_the_published_mistake() -> None:

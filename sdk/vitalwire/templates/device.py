@@ -136,10 +136,21 @@ def body(value: Json, what: str) -> tuple[str, dict[str, Json]]:
     return kind, inner
 
 
+def is_bare(value: Json) -> bool:
+    """Whether a value is what stands in a template, without its templateType: so some of the documentation's stand."""
+    outside = isinstance(value, dict) and member(value, "templateType") is member(value, "template") is None
+    return outside and member(value, "typeMatchExpression") is not None
+
+
+def unnamed(value: Mapping[str, Json]) -> str:
+    """Return the kind that a template without templateType is read as: what it says of the device tells."""
+    return "IotJsonPathContent" if member(value, "deviceIdExpression") is None else "JsonPathContent"
+
+
 def content_template(place: int, value: Json) -> ContentTemplate:
     """Return one template; raises TemplateError."""
     what = f"template {place}"
-    said, inner = body(value, what)
+    said, inner = (unnamed(value), value) if is_bare(value) else body(value, what)
     name = next((kind for kind in KINDS if kind.lower() == said.lower()), None)
     if name is None:
         raise TemplateError(f"{what}: no templateType {said!r}; there are {', '.join([COLLECTION, *KINDS])}")

@@ -21,24 +21,26 @@ class Known:
     unit: str = ""  # UCUM
 
 
-# The first whose words are found is what is meant, so special ones stand before general ones.
+# The first whose words are found is what is meant, so special ones stand before general ones; those that share a word
+# may stand for each other.
 CODES: tuple[Known, ...] = (
+    Known(LOINC, "85354-9", "blood pressure panel", ("pressurepanel", "systolicanddiastolic", "systolicdiastolic")),
     Known(LOINC, "8462-4", "diastolic blood pressure", ("diastolic",), "mm[Hg]"),
     Known(LOINC, "8480-6", "systolic blood pressure", ("systolic",), "mm[Hg]"),
-    Known(LOINC, "85354-9", "blood pressure panel", ("bloodpressure",)),
+    Known(LOINC, "85354-9", "blood pressure", ("bloodpressure",)),
     Known(LOINC, "80404-7", "heart rate variability", ("heartratevariability", "rrinterval", "sdnn"), "ms"),
     Known(LOINC, "40443-4", "resting heart rate", ("restingheart", "heartrateresting"), "/min"),
-    Known(LOINC, "8867-4", "heart rate", ("heartrate", "pulserate", "heartbeat"), "/min"),
+    Known(LOINC, "8867-4", "heart rate", ("heartrate", "pulserate", "heartbeat", "restingheart"), "/min"),
     Known(LOINC, "59408-5", "oxygen saturation by pulse oximetry", ("oxygensaturation", "spo2", "pulseoxim"), "%"),
     Known(LOINC, "2708-6", "oxygen saturation", ("oxygensaturation", "spo2"), "%"),
     Known(LOINC, "9279-1", "respiratory rate", ("respiratoryrate", "respirationrate", "breathingrate"), "/min"),
     Known(LOINC, "39106-0", "skin temperature", ("skintemp", "temperatureofskin", "temperatureskin"), "Cel"),
     Known(LOINC, "8331-1", "oral temperature", ("oral",), "Cel"),
     Known(LOINC, "8310-5", "body temperature", ("bodytemp",), "Cel"),
+    Known(LOINC, "39156-5", "body mass index", ("bodymassindex", "bmi"), "kg/m2"),
     Known(LOINC, "29463-7", "body weight", ("bodyweight", "bodymass", "weight")),
     Known(LOINC, "3141-9", "body weight measured", ("bodyweight", "weight")),
     Known(LOINC, "8302-2", "body height", ("bodyheight", "height")),
-    Known(LOINC, "39156-5", "body mass index", ("bodymassindex", "bmi"), "kg/m2"),
     Known(LOINC, "55423-8", "number of steps", ("step",)),
     Known(LOINC, "41653-7", "blood glucose", ("glucose",), "mg/dL"),
     Known(MDC, "150022", "diastolic blood pressure, non-invasive", ("diastolic",), "mm[Hg]"),
@@ -51,8 +53,8 @@ CODES: tuple[Known, ...] = (
     Known(MDC, "150388", "skin temperature", ("skintemp", "temperatureofskin", "temperatureskin"), "Cel"),
     Known(MDC, "188424", "oral temperature", ("oral",), "Cel"),
     Known(MDC, "150364", "body temperature", ("bodytemp",), "Cel"),
-    Known(MDC, "131329", "ECG lead I", ("leadi",), "mV"),
     Known(MDC, "131330", "ECG lead II", ("leadii",), "mV"),
+    Known(MDC, "131329", "ECG lead I", ("leadi",), "mV"),
     Known(MDC, "150452", "pleth", ("pleth", "ppg")),
     Known(MDC, "67996", "battery charge", ("battery",), "%"),
 )

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from vitalwire.fhir.codes import LOINC, MDC, UCUM
 
-from .device import COLLECTION, ContentTemplate, content_template, entries
+from .device import COLLECTION, ContentTemplate, content_template, entries, is_bare, unnamed
 from .known import CODES, SYSTEMS, UNITS, Known
 from .mapping import COLLECTION as FHIR_COLLECTION
 from .mapping import Code, FhirTemplate, Period, ValueSpec, ValueType, fhir_template
@@ -61,6 +61,9 @@ def lint(files: Mapping[str, Json]) -> list[Remark]:
                     mapping.append((name, fhir_template(place, each)))
                 else:
                     content.append((name, content_template(place, each)))
+                    if is_bare(each):
+                        text = f"no templateType: read as {unnamed(each)}, and MedTech's service would not read it"
+                        remarks.append(Remark(Level.WARNING, name, f"template {place}", text))
             except TemplateError as error:
                 remarks.append(Remark(Level.ERROR, name, f"template {place}", str(error)))
     remarks += (remark for name, template in mapping for remark in _codes_of(name, template))
@@ -145,10 +148,12 @@ def check_code(code: Code, named: str) -> Iterator[tuple[Level, str]]:
 def _meant(said: str, own: Known) -> Known | None:
     """Return what a text means, if it is something else than its code: in the code's system, where that has it."""
     squeezed = re.sub("[^a-z0-9]", "", said.lower())
-    if any(word in squeezed for word in own.words):
+    found = [each for each in CODES if any(word in squeezed for word in each.words)]
+    if not found:
         return None
-    meant = next((each for each in CODES if any(word in squeezed for word in each.words)), None)
-    if meant is None:
+    alike = (each for each in found if each.system == own.system and set(each.words) & set(found[0].words))
+    meant = next(alike, found[0])
+    if meant.code == own.code or set(meant.words) & set(own.words):
         return None
     return next((each for each in CODES if each.system == own.system and set(each.words) & set(meant.words)), meant)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,6 +16,7 @@ Json: TypeAlias = Any
 MAX_TEMPLATE = 1 << 20  # bytes of a file of templates
 MAX_EVENT = 1 << 20  # bytes of an event; a hub takes 256 KiB
 MAX_NESTING = 64
+_READERS: tuple[Callable[[str], bytes], ...] = (str.encode, lambda text: base64.b64decode(text, validate=True))
 _STRING_OR_COMMENT = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
 
 
@@ -63,10 +65,24 @@ def _event(line: bytes) -> Json | TemplateError:
 
 
 def enveloped(event: Json) -> dict[str, Json]:
-    """Return an event as a hub hands it on: a message that is not in `Body` yet is put there."""
+    """Return an event as a hub hands it on: a message that is not in `Body` yet is put there.
+
+    A `Body` that is text, as hubs store it, is read: JSON as it is or in base64.
+    """
     if isinstance(event, dict) and "Body" in event:
-        return event
+        return event if not isinstance(event["Body"], str) else {**event, "Body": _body(event["Body"])}
     return {"Body": event, "Properties": {}, "SystemProperties": {}}
+
+
+def _body(text: str) -> Json:
+    for read in _READERS:
+        try:
+            found = _bounded(json.loads(read(text), parse_constant=_refused))
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found, dict | list):
+            return found
+    return text
 
 
 def member(value: Mapping[str, Json], name: str, default: Json = None) -> Json:
