@@ -238,6 +238,7 @@ for each, said in {
     "latency": "One live frame from its last byte to arrays.",
     "gateway": "How soon a broker has acknowledged a frame, and how many a second are durable; needs mosquitto.",
     "fhir": "Observations a second against one model for each, and bytes of FHIR a minute.",
+    "fhirserver": "How soon a FHIR server has acknowledged what a frame says, and Observations a second; needs Node.",
     "readings": "Readings of published recordings against other ways to them, on noise, and disturbed.",
     "wire": "Overhead of a frame, and bytes against MedTech JSON, JSON arrays and SenML-CBOR.",
 }.items():

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import device, fhir, gateway, host, latency, memory, policies, readings, sign, size, wire
+from . import device, fhir, fhirserver, gateway, host, latency, memory, policies, readings, sign, size, wire
 
 MARKER = re.compile(r"(<!-- bench -->\n).*?(<!-- end -->)", re.DOTALL)
 Row = tuple[str, str, str]  # what, target, measured
@@ -114,6 +114,16 @@ def _fhir(result: dict[str, Any]) -> list[Row]:
     ]  # fmt: skip
 
 
+def _fhirserver(result: dict[str, Any]) -> list[Row]:
+    wave, readings = result["wave"]["max_s"], result["readings"]["max_s"]
+    return [
+        ("frame to Observation that a FHIR server has acknowledged, at the longest: 10 s of waveform, readings of 60 s",
+         "5 minutes (MedTech's)", f"{wave:.1f} s, {readings:.1f} s"),
+        ("Observations a second to that server in Bundles, against a request for each", "-",
+         f"{result['ratio']:.1f} ({result['bundles_per_second']:.0f})"),
+    ]  # fmt: skip
+
+
 PARTS: tuple[tuple[str, Callable[[], dict[str, Any]], Callable[[dict[str, Any]], list[Row]]], ...] = (
     ("size", lambda: size.run(lengths=(8,)), _size),
     ("wire", wire.run, _wire),
@@ -126,6 +136,7 @@ PARTS: tuple[tuple[str, Callable[[], dict[str, Any]], Callable[[dict[str, Any]],
     ("gateway", gateway.run, _gateway),
     ("readings", readings.run, _readings),
     ("fhir", fhir.run, _fhir),
+    ("fhirserver", fhirserver.run, _fhirserver),
 )
 
 
