@@ -44,7 +44,9 @@ _SLICES = const(56)  # about what a frame takes
 
 class App:
     # streams and scalars: the sensors, see recorder.py; empty: mV of an empty battery. boot.py puts the parts in.
-    rebooting = leaving = low_battery = False
+    rebooting = 0  # the cause, once that is to be
+    leaving = low_battery = False
+    reported = None  # what is said of the configuration, CBOR
 
     def __init__(self, hal):
         self.hal = hal
@@ -149,7 +151,7 @@ class App:
                 self.leaving = True
         if self.rebooting and idle:
             self.journal.flush()
-            self.hal.reset(CAUSE_COMMAND)
+            self.hal.reset(self.rebooting)
         return worked
 
     def _slice(self, step, argument):
@@ -208,8 +210,8 @@ class App:
     def stop(self, ids):
         return self._switch(ids, True, EVENT_CHANNEL_STOPPED)
 
-    def reboot(self, _):
-        self.rebooting = True
+    def reboot(self, cause):
+        self.rebooting = cause or CAUSE_COMMAND
 
     def counters(self, now):
         journal = self.journal

@@ -17,16 +17,24 @@ from records import Records
 from sensors import Sensor, make
 from sensors.battery import Battery
 from stream import Stream
+from unload import drop
 from wire import (
+    CAUSE_COMMAND,
     CCM_KEY_SIZE,
+    COMMAND_CONFIGURE,
     COMMAND_REBOOT,
     COMMAND_START,
     COMMAND_STOP,
+    EVENT_CONFIGURATION_RETURNED,
     EVENT_UPDATE_RETURNED,
     EVENTKEY_COUNT,
+    EVENTKEY_VERSION,
     INFO_FRAME,
     INFO_PRIVATE,
     NONCE_SIZE,
+    REPORTEDKEY_IN_FORCE,
+    REPORTEDKEY_NEWEST,
+    REPORTEDKEY_SETTINGS,
 )
 
 _LIMIT = const(2048)  # bytes of a frame; more in two
@@ -41,7 +49,7 @@ def build(app):
     root = hal.files()
     if board.HOLD >= 0:
         hal.output(board.HOLD)  # without it the board turns itself off
-    config = _config(hal)
+    config, on_proof, given_up = _config(app, root)
     if config.key is None:
         print("vitalwire: no key: provision this board")
         return False
@@ -72,7 +80,7 @@ def build(app):
     signer = _last(Signer(config.key, hal.random if config.hedge else None))
     maker = _last(FrameMaker(journal, signer, app.clock.utc, _LIMIT))
     _keep_policy(maker, config, print_)
-    actions = {COMMAND_START: app.start, COMMAND_STOP: app.stop, COMMAND_REBOOT: app.reboot}
+    actions = {COMMAND_START: app.start, COMMAND_STOP: app.stop, COMMAND_REBOOT: app.reboot, COMMAND_CONFIGURE: app}
     app.control = _last(
         Control(print_, texts, config.secret, boot, hal.random(NONCE_SIZE), app.clock, journal, actions)
     )
@@ -90,6 +98,7 @@ def build(app):
         )
     )
     app.recorder.begin(hal.ticks(), hal.reset_cause(), contents)
+    _configure(app, config, on_proof, given_up)
     if on_trial:
         from trial import Trial
 
@@ -103,16 +112,42 @@ def _slots(root, hal):
     # whether this application is on trial; the counter of one that failed
     import slots
 
-    _drop("slots")
+    drop("slots")
     return slots.on_trial(root, hal), slots.take_failed(root)
 
 
-def _config(hal):
+def _config(app, root):
+    # settings and keys; whether a configuration is to be proven; version of one that was given up
+    import desired
+    import values
     from config import Config
+    from settings import NAMES
 
-    config = Config(hal)
-    _drop("config")
-    return config
+    state, failed = desired.choose(root)
+    on_proof = "next" in state
+    config = Config(app.hal, state["next" if on_proof else "now"][1])
+    values.report(
+        app,
+        {
+            REPORTEDKEY_IN_FORCE: state["now"][0],
+            REPORTEDKEY_NEWEST: state["newest"],
+            REPORTEDKEY_SETTINGS: values.numbers({name: getattr(config, name) for name in NAMES.values()}),
+        },
+    )
+    drop("config", "desired", "settings", "values")
+    return config, on_proof, failed
+
+
+def _configure(app, config, on_proof, given_up):
+    import between
+    from settings import NAMES
+
+    between.apply(app, {name: getattr(config, name) for name in NAMES.values()})
+    if on_proof:
+        app.recorder.step = lambda now: between.prove(app, now)
+    if given_up is not None:
+        app.report(EVENT_CONFIGURATION_RETURNED, {EVENTKEY_VERSION: given_up}, app.hal.ticks())
+    drop("between", "settings")
 
 
 def _papers(board, config):
@@ -125,8 +160,7 @@ def _papers(board, config):
     streams = [row[0] for row in board.sensors()]
     scalars = [Battery] if board.BATTERY else []
     papers = texts, thumbprint(key), contents(texts, key, config.policy, streams, scalars, config.spo2, _LIMIT)
-    for name in ("descriptor", "identity", "signals"):
-        _drop(name)
+    drop("descriptor", "identity", "signals")
     return papers
 
 
@@ -146,7 +180,7 @@ def _streams(app, board, ms):
     _last(stream)
     for name in list(sys.modules):
         if name == "board" or name.startswith("sensors"):
-            _drop(name)
+            drop(name)
     gc.collect()
 
 
@@ -178,7 +212,7 @@ def _wait(app):
     while not app.journal.begin():
         app.hal.idle(app.hal.ticks() + _PAUSE)
         yield None
-    app.rebooting = True
+    app.rebooting = CAUSE_COMMAND
     while True:
         yield None
 
@@ -191,14 +225,8 @@ def _last(thing, kind=None):
     return thing
 
 
-def _drop(name):
-    # a dictionary's deleted entry still holds its value
-    sys.modules[name] = None
-    del sys.modules[name]
-
-
 def forget():
     # What nobody uses any more goes with the next collection. A word left on the stack may hold this module, so that is
     # emptied.
-    _drop("boot")
+    drop("boot")
     globals().clear()

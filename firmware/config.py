@@ -2,33 +2,31 @@
 # its prompt to nobody, and encrypts, whatever else was said; keys are never shown, logged or sent.
 import json
 
-from wire import MAX_COEFFICIENTS, MAX_GROUP
+from settings import SETTINGS
+from wire import MAX_COEFFICIENTS
 
 # Which links there are, and whether host:port says with whom.
 _LINKS = {"serial": False, "tls": True}
 
-# name: (default, smallest, largest), or (default, allowed) for texts and lists, or a boolean; `spo2` is a polynomial
-_SETTINGS = {
-    "device": ("vitalwire", None),
-    "frame_ms": (2000, 250, 8000),
-    "status_s": (60, 1, 3600),
-    "window": (8, 1, 32),
-    "when_full": ("drop", ("drop", "stop")),
-    "repl": (True,),
-    "hedge": (True,),
-    "policy": ("sign", ("sign", "seal", "private")),
-    "seal_frames": (32, 2, MAX_GROUP),
-    "seal_s": (60, 1, 3600),
-    "spo2": ("",),
-    "links": (["serial"], _LINKS),
-}
+# what only provisioning sets; name: (default, smallest, largest), or (default, allowed) for texts and lists, or a
+# boolean; `spo2` is a polynomial
+SETTINGS.update(
+    {
+        "device": ("vitalwire", None),
+        "window": (8, 1, 32),
+        "repl": (True,),
+        "hedge": (True,),
+        "spo2": ("",),
+        "links": (["serial"], _LINKS),
+    }
+)
 
 
 class Config:
     # `key`: the P-256 scalar, `secret`: the controller's; 32 bytes. `maker`: x and y, 64 bytes, of the key that signs
     # updates. None where not provisioned. `counted`: whether this key has signed; then a journal without counters means
-    # that they were lost.
-    def __init__(self, hal):
+    # that they were lost. desired: settings that go before the file's.
+    def __init__(self, hal, desired=()):
         self.refused = None  # name of the first setting that was not taken
         try:
             with open(hal.files() + "/config.json") as f:
@@ -40,14 +38,16 @@ class Config:
         except ValueError:
             given = {}
             self.refused = "config.json"
-        for name, rule in _SETTINGS.items():
+        for name in desired:
+            given[name] = desired[name]
+        for name, rule in SETTINGS.items():
             value = given.get(name, rule[0])
             if not _fits(value, rule):
                 self.refused = self.refused or name
                 value = rule[0]
             setattr(self, name, value)
         for name in given:
-            if name not in _SETTINGS:
+            if name not in SETTINGS:
                 self.refused = self.refused or name
         self.spo2 = _curve(self.spo2)
         if self.refused:

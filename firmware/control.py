@@ -8,6 +8,8 @@ from wire import (
     AAD_COMMAND,
     AAD_REPLY,
     COMMAND_ACKNOWLEDGE,
+    COMMAND_CONFIGURATION,
+    COMMAND_CONFIGURE,
     COMMAND_DESCRIBE,
     COMMAND_IDENTIFY,
     COMMAND_LOG_LEVEL,
@@ -30,6 +32,8 @@ from wire import (
     COMMANDKEY_FIRMWARE,
     COMMANDKEY_NAME,
     COMMANDKEY_NONCE,
+    COMMANDKEY_PENDING,
+    COMMANDKEY_REPORTED,
     COMMANDKEY_RESULT,
     COMMANDKEY_THUMBPRINT,
     COMMANDKEY_TICKS,
@@ -239,6 +243,24 @@ class Control:
                 return RESULT_UPDATE_TOO_BIG
         return self._updater.handle(request[COMMANDKEY_COMMAND], request.get(COMMANDKEY_ARGUMENT), fields)
 
+    def _configure(self, request, fields):
+        app = self._actions[COMMAND_CONFIGURE]
+        document = request.get(COMMANDKEY_ARGUMENT)
+        if request[COMMANDKEY_COMMAND] == COMMAND_CONFIGURATION:
+            fields[COMMANDKEY_REPORTED] = app.reported
+            fields[COMMANDKEY_PENDING] = app.recorder.step is not None
+        elif not isinstance(document, bytes):
+            return RESULT_BAD_ARGUMENT
+        else:
+
+            def look(now):
+                from twin import take
+
+                return (yield from take(app, self._thumbprint, document, now))
+
+            app.recorder.step = look
+        return RESULT_OK
+
     # command: function(self, request, fields of the reply) -> result, or a generator of slices that returns it
     _HANDLERS = {
         COMMAND_IDENTIFY: _identify,
@@ -255,6 +277,8 @@ class Control:
         COMMAND_UPDATE_WRITE: _update,
         COMMAND_UPDATE_STATUS: _update,
         COMMAND_UPDATE_APPLY: _update,
+        COMMAND_CONFIGURE: _configure,
+        COMMAND_CONFIGURATION: _configure,
     }
 
 

@@ -12,6 +12,7 @@ from micropython import const
 from p256_verify import verify
 from wire import (
     AAD_UPDATE,
+    CAUSE_UPDATE,
     COMMAND_UPDATE_APPLY,
     COMMAND_UPDATE_BEGIN,
     COMMAND_UPDATE_STATUS,
@@ -57,7 +58,7 @@ class Refused(Exception):
 
 class Updater:
     # root: folder of the flash's file system. maker: x and y, 64 bytes, of the key that signs updates. board: its name.
-    # reboot: called once an update is to be started. spare: a function that gives the partition for a whole image.
+    # reboot(cause): called once an update is to be started. spare: a function that gives the whole image's partition.
     def __init__(self, root, maker, board, reboot, spare):
         self._root = root
         self._spare = spare
@@ -187,7 +188,7 @@ class Updater:
             state["tried"] = False
             slots.store(self._root, state)
         if argument:
-            self._reboot(None)
+            self._reboot(CAUSE_UPDATE)
         return RESULT_OK
 
     # ------------------------------------------------------------ what it takes

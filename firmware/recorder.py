@@ -18,7 +18,11 @@ _PARTS = const(64)
 
 class Recorder:
     # streams: those of the descriptor, in order; scalars: Streams whose samples become single readings.
-    # counters(): the map of a status frame. journal_full is reported once until a frame fits again.
+    # counters(): the map of a status frame. journal_full is reported once until a frame fits again. `step`: what is to
+    # be done once a frame of data is made, when there is most room: a generator of slices, called with the ticks, that
+    # returns the next step or None.
+    step = None
+
     def __init__(self, maker, control, streams, scalars, frame_us, status_us, counters):
         self.maker = maker
         self.control = control
@@ -131,6 +135,12 @@ class Recorder:
                 self._part //= 2
                 return
         self._data_due += self.frame_us * (1 + (now - self._data_due) // self.frame_us)
+        step = self.step
+        if step:
+            self.step = None
+            yield ("gc", 1)
+            after = yield from step(now)
+            self.step = self.step or after
 
     def _status(self, now):
         self._status_due = now + self.status_us

@@ -6,8 +6,8 @@ class Seal:
     # key: of the frames' MACs. From one signature to the next come at most `frames` frames and about `us` microseconds.
     def __init__(self, key, frames, us):
         self.key = key
-        self._frames = frames
-        self._us = us
+        self.frames = frames
+        self.us = us
         self._count = 0
         self._at = -1  # ticks of the last one signed that is no descriptor
 
@@ -16,7 +16,7 @@ class Seal:
         # word for: a boot's first event, and what was dropped.
         self._count += 1
         seals = kind == KIND_DESCRIPTOR or self._at < 0 or declares
-        if not seals and self._count < self._frames and ticks - self._at < self._us:
+        if not seals and self._count < self.frames and ticks - self._at < self.us:
             return True
         self._count = 0
         if kind != KIND_DESCRIPTOR:

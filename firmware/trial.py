@@ -2,7 +2,7 @@
 # signed, and so link, journal and key work too; if that takes too long, the one before returns. Loaded on trial only.
 import slots
 from micropython import const
-from wire import EVENT_UPDATE_CONFIRMED, EVENTKEY_COUNT
+from wire import CAUSE_UPDATE, EVENT_UPDATE_CONFIRMED, EVENTKEY_COUNT
 
 _LIMIT = const(600_000_000)  # us
 
@@ -22,4 +22,4 @@ class Trial:
 
     def check(self, now):
         if now > _LIMIT:
-            self._app.rebooting = True
+            self._app.rebooting = CAUSE_UPDATE

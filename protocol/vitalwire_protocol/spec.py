@@ -3,7 +3,8 @@
 Everything else is derived: `firmware/wire.py` and the tables of `protocol/SPEC.md` are generated from here and
 checked for staleness; the SDK reads these objects at import. This file imports nothing of ours and does no I/O.
 
-Order of the file: limits, COSE, frame, events and status, channels, blocks, packets, commands, journal, captures.
+Order of the file: limits, COSE, frame, events and status, channels, blocks, packets, commands, journal, updates,
+configurations, captures.
 """
 
 from __future__ import annotations
@@ -97,6 +98,7 @@ AAD_COMMAND = b"vitalwire/1 command"
 AAD_REPLY = b"vitalwire/1 reply"
 AAD_PRIVATE = b"vitalwire/1 private"
 AAD_UPDATE = b"vitalwire/1 update"
+AAD_CONFIGURATION = b"vitalwire/1 config"
 
 # HKDF-SHA256 (RFC 5869) `info` of the keys made from the provisioned secret; `salt` is the device's thumbprint.
 SECRET_SIZE = 32
@@ -204,6 +206,9 @@ class Event(IntEnum):
     CHANNEL_STOPPED = 15
     UPDATE_CONFIRMED = 32  # the updated firmware works and stays
     UPDATE_RETURNED = 33  # it did not prove itself; the one before runs again
+    CONFIGURED = 34  # another configuration is in force, and the board made a frame under it
+    CONFIGURATION_RETURNED = 35  # the board did not run with it; the one before is in force again
+    CONFIGURATION_REFUSED = 36
 
 
 class EventKey(IntEnum):
@@ -222,6 +227,9 @@ class EventKey(IntEnum):
     UTC = 11
     UTC_ACCURACY = 12
     PREV = 13
+    VERSION = 14  # of a configuration
+    BEFORE = 15  # version of the configuration before
+    SETTING = 16
 
 
 class Cause(IntEnum):
@@ -233,6 +241,8 @@ class Cause(IntEnum):
     SOFT_RESET = 5
     COMMAND = 6
     FAULT = 7
+    UPDATE = 8  # to start another application
+    CONFIGURATION = 10  # to put another configuration in force
 
 
 class Fault(IntEnum):
@@ -421,6 +431,8 @@ class Command(IntEnum):
     UPDATE_WRITE = 17
     UPDATE_STATUS = 18
     UPDATE_APPLY = 19
+    CONFIGURE = 24
+    CONFIGURATION = 25
 
 
 OPEN_COMMANDS = (Command.IDENTIFY, Command.DESCRIBE)
@@ -444,6 +456,8 @@ class CommandKey(IntEnum):
     OFFSET = 16  # bytes of an update the device has
     SIZE = 17  # bytes it will have in all; 0 while its manifest is not complete
     CONFIRMED = 18  # anti-rollback counter of the confirmed firmware
+    REPORTED = 19  # byte string: the CBOR map of `ReportedKey`
+    PENDING = 20  # whether a configuration waits for the end of a frame
 
 
 NONCE_SIZE = 8
@@ -470,6 +484,12 @@ class Result(IntEnum):
     UPDATE_DAMAGED = 20  # a file has not the digest of the manifest; it is to be sent again
     UPDATE_TOO_BIG = 21  # it exceeds a limit, or the room in flash
     UPDATE_UNSUPPORTED = 22  # a whole image, and this board has no partitions for one
+    CONFIGURATION_FORGED = 24  # it has not the form, or is not signed by the operator's key
+    CONFIGURATION_FOREIGN = 25  # it is for another device
+    CONFIGURATION_OLD = 26  # its version is not above that of the newest ever taken
+    CONFIGURATION_UNKNOWN = 27  # this firmware has no such setting
+    CONFIGURATION_RANGE = 28  # a value out of bounds, or one that does not go with the rest
+    CONFIGURATION_FAILED = 29  # no room to look at it or to keep it
 
 
 # ---------------------------------------------------------------- journal (flash)
@@ -543,6 +563,66 @@ class UpdateKey(IntEnum):
     COUNTER = 5  # rises with each release that must not be followed by an older one
     FILES = 6  # array of [path, bytes, SHA-256]
 
+
+# ---------------------------------------------------------------- configurations
+
+
+class ConfigurationKey(IntEnum):
+    """Keys of a configuration; all are there and no others."""
+
+    FORMAT = 1  # the version of this contract
+    DEVICE = 2  # thumbprint of the one it is for
+    VERSION = 3  # above that of every configuration the device has taken
+    SETTINGS = 4  # map from `Setting` to values; what is not named is as provisioned
+
+
+class ReportedKey(IntEnum):
+    """Keys of what a device reports of its configuration."""
+
+    IN_FORCE = 1  # version of the configuration in force; 0: as provisioned
+    NEWEST = 2  # version of the newest ever taken
+    SETTINGS = 3  # map of every setting
+    OUTCOME = 4  # `Result` of the last configuration that was looked at since the start; absent before
+    SETTING = 5  # the setting for which it was refused; 0: for none
+
+
+class Setting(IntEnum):
+    """What may be configured; every value is an unsigned integer, bounds and words stand in `SETTINGS`."""
+
+    FRAME_MS = 1  # length of a data frame
+    STATUS_S = 2  # seconds between two status frames
+    WHEN_FULL = 3  # a full journal gives up its oldest frames, or makes no more
+    POLICY = 4
+    SEAL_FRAMES = 5  # under SEAL: frames from one signature to the next, and
+    SEAL_S = 6  # seconds
+    LOG_LEVEL = 7
+    CHANNELS_OFF = 8  # a bit for each channel id; whole sensors only
+
+
+@dataclass(frozen=True, slots=True)
+class SettingRule:
+    """The bounds of a setting and its value where nobody sets it. `words`: names of the values from 1 on."""
+
+    default: int
+    least: int
+    most: int
+    words: tuple[str, ...] = ()
+
+
+def _words(default: int, *words: str) -> SettingRule:
+    return SettingRule(default, 1, len(words), words)
+
+
+SETTINGS: dict[Setting, SettingRule] = {
+    Setting.FRAME_MS: SettingRule(2000, 250, 8000),
+    Setting.STATUS_S: SettingRule(60, 1, 3600),
+    Setting.WHEN_FULL: _words(1, "drop", "stop"),
+    Setting.POLICY: _words(Policy.SIGN, *(policy.name.lower() for policy in Policy)),
+    Setting.SEAL_FRAMES: SettingRule(32, 2, Limit.MAX_GROUP),
+    Setting.SEAL_S: SettingRule(60, 1, 3600),
+    Setting.LOG_LEVEL: _words(LogLevel.INFO, *(level.name.lower() for level in LogLevel)),
+    Setting.CHANNELS_OFF: SettingRule(0, 0, (1 << Limit.MAX_CHANNELS) - 1),
+}
 
 # ---------------------------------------------------------------- captures (CBOR sequence, RFC 8742)
 

@@ -64,7 +64,7 @@ _START = {form.tag: {form.start(alg) for alg in form.algs} for form in (_SIGN1, 
 _START_SIZE = len(_SIGN1.start(spec.Alg.ES256))  # the same for all of them
 _SIGNED = {
     aad: {_SIGN1.start(alg): _SIGN1.signed(alg, aad) for alg in _SIGN1.algs}
-    for aad in (spec.AAD_FRAME, spec.AAD_UPDATE)
+    for aad in (spec.AAD_FRAME, spec.AAD_UPDATE, spec.AAD_CONFIGURATION)
 }
 FRAME_STARTS = frozenset(_START[spec.Tag.SIGN1])  # all that may stand in front of a signed frame's payload
 FRAME_TAIL = cbor.head(2, _SIGN1.tail)  # stands between its payload and its signature

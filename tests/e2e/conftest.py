@@ -36,9 +36,12 @@ def bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
     """Start boards; each gets its flash, its keys and its place in a registry, and ends with the test."""
     with ExitStack() as stack:
 
-        def start(settings: dict[str, Any] | None = None, maker: bytes = b"", **options: Any) -> Bench:
+        def start(
+            settings: dict[str, Any] | None = None, maker: bytes = b"", operator: bytes = b"", **options: Any
+        ) -> Bench:
             folder = tmp_path / f"board{len(list(tmp_path.iterdir()))}"
-            identity = create(folder, settings=settings, maker=maker, board=options.get("board", ""))
+            board = options.get("board", "")
+            identity = create(folder, settings=settings, maker=maker, operator=operator, board=board)
             registry = stack.enter_context(Registry(tmp_path / f"{folder.name}.registry"))
             registry.enrol(crypto.thumbprint(identity.public_key), "virtual", secret=identity.secret)
             return Bench(stack.enter_context(VirtualBoard(Options(folder, **options))), identity, registry)

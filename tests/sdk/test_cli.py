@@ -32,7 +32,7 @@ COMMANDS = (
     ["ports"], ["monitor"], ["record"], ["replay"], ["verify"], ["inspect"], ["plot"], ["export"],
     ["device"], ["device", "enrol"], ["device", "list"], ["device", "revoke"],
     ["audit"], ["audit", "verify"], ["audit", "show"], ["audit", "head"], ["audit", "key"],
-    ["update"],
+    ["update"], ["config"], ["config", "show"], ["config", "set"], ["config", "sign"], ["config", "send"],
     ["board"], ["board", "list"], ["board", "new"], ["board", "image"], ["board", "flash"], ["board", "release"],
     ["board", "deploy"], ["board", "doctor"], ["board", "ca"], ["board", "provision"], ["fleet"],
     ["board", "power"],

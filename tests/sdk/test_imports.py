@@ -48,6 +48,7 @@ ALLOWED: dict[str, set[str]] = {
     "client": LIVE,
     "recorder": LIVE,
     "update": FRAMES | {"client"},
+    "configuration": FRAMES | {"client"},
     "survey": TRUST | {"capture", "crew", "verdict"},
     "anchors": TRUST | {"capture"},
     "offline": LIVE | {"crew", "survey", "verdict"},
@@ -67,7 +68,7 @@ ALLOWED: dict[str, set[str]] = {
     "__init__": LIVE,
     "cli": RECORDED
     | {"templates", "assignments", "charts", "fhir", "audit", "export", "inspect", "jws", "plot", "recorder"}
-    | {"gateway", "spool", "update"},
+    | {"gateway", "spool", "update", "configuration"},
 }
 
 

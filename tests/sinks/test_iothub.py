@@ -337,6 +337,12 @@ def test_methods_and_twins_reach_the_device(broker: Server, made: Certificates) 
                 patch,
                 "$iothub/twin/PATCH/properties/reported/?$rid=1",
             )
+            patch = {"configuration": "0oRDoQEm", "$version": 5}
+            await answer(
+                "$iothub/twin/PATCH/properties/desired/?$version=5",
+                patch,
+                "$iothub/twin/PATCH/properties/reported/?$rid=1",
+            )
             await sink.close()
         assert [asked for _, asked in ward.asked] == [
             Asked(Command.REBOOT),
@@ -345,6 +351,7 @@ def test_methods_and_twins_reach_the_device(broker: Server, made: Certificates) 
             Asked(Command.LOG_LEVEL, 1),
             Asked(Command.START, (1,)),
             Asked(Command.STOP, (0,)),
+            Asked(Command.CONFIGURE, b"\xd2\x84C\xa1\x01&"),
         ]
 
     asyncio.run(run())

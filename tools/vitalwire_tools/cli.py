@@ -79,6 +79,10 @@ def virtual(
         Path | None,
         typer.Option(metavar="PEM", help="Who may sign its updates: a P-256 key, when the board is made."),
     ] = None,
+    operator: Annotated[
+        Path | None,
+        typer.Option(metavar="PEM", help="Who may sign its configurations: a P-256 key, when the board is made."),
+    ] = None,
     enrol: Annotated[bool, typer.Option("--enrol", help="Trust this board in your registry, with its secret.")] = False,
     registry: Annotated[
         Path | None, typer.Option("--registry", metavar="FILE", help="The registry for --enrol, instead of your own.")
@@ -97,7 +101,7 @@ def virtual(
     described = str(catalog.locate(board)[1].resolve()) if board else ""
     home = (folder or paths.data_dir() / "boards" / (Path(described).parent.name or "virtual")).resolve()
     if not (home / FLASH).exists():
-        create(home, board=described, maker=crypto.public_point(jws.load_public_key(maker)) if maker else b"")
+        create(home, board=described, maker=_point(maker), operator=_point(operator))
     public_key = bytes.fromhex(json.loads((home / ABOUT).read_text())["public_key"])
     thumbprint = crypto.thumbprint(public_key)
     with Registry(registry or paths.registry_file()) as trusted:
@@ -149,6 +153,10 @@ def virtual(
         threading.Thread(target=watch, daemon=True).start()
         machine.run()
         ended.set()
+
+
+def _point(pem: Path | None) -> bytes:
+    return crypto.public_point(jws.load_public_key(pem)) if pem else b""
 
 
 def _free_name(trusted: Registry, thumbprint: bytes) -> str:

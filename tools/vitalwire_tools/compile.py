@@ -19,7 +19,8 @@ from .shrink import reach, shrink
 
 RESIDENT = "vitalwire"
 # boot.py lets go of these, which only start a board
-STARTING = {"board", "boot", "config", "descriptor", "identity", "signals", "slots"}
+STARTING = {"between", "board", "boot", "config", "descriptor", "desired", "identity", "settings", "signals", "slots"}
+STARTING |= {"unload", "values"}
 NAMES = "names.json"
 OUTSIDE = {"hal", "links", "board", "main", "start"}  # these meet the chip's own objects
 

@@ -19,10 +19,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from vitalwire.errors import UsageError
 from vitalwire_protocol import spec
 
+from .codegen.wire import device_settings
 from .folders import FIRMWARE
 from .littlefs_image import pack, unpack
 
-CONFIG_FILE, KEY_FILE, SECRET_FILE, MAKER_FILE = "config.json", "key", "secret", "maker"
+CONFIG_FILE, KEY_FILE, SECRET_FILE = "config.json", "key", "secret"
+MAKER_FILE, OPERATOR_FILE = "maker", "operator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Identity:
     key: bytes = field(repr=False)
     secret: bytes = field(repr=False)
     maker: bytes = b""  # the uncompressed point of the key that signs its updates; empty: it takes none
+    operator: bytes = b""  # likewise, of the key that signs its configurations
 
     @property
     def public_key(self) -> bytes:
@@ -41,23 +44,24 @@ class Identity:
         return private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
 
-def new_identity(device: str, maker: bytes = b"") -> Identity:
+def new_identity(device: str, maker: bytes = b"", operator: bytes = b"") -> Identity:
     """Make a device's identity from the system's randomness."""
     number = ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value
-    return Identity(device, number.to_bytes(32, "big"), token_bytes(spec.SECRET_SIZE), maker)
+    return Identity(device, number.to_bytes(32, "big"), token_bytes(spec.SECRET_SIZE), maker, operator)
 
 
 @cache
 def _rules() -> tuple[Mapping[str, tuple[Any, ...]], Callable[[object, tuple[Any, ...]], bool]]:
-    """Return the settings a device knows, and its own judge of a value: both are written in firmware/config.py."""
+    """Return the settings a device knows, and its own judge of a value, which is written in firmware/config.py."""
     wanted: list[ast.stmt] = [
         statement
         for statement in ast.parse((FIRMWARE / "config.py").read_text()).body
-        if isinstance(statement, ast.FunctionDef | ast.Assign)
+        if isinstance(statement, ast.FunctionDef | ast.Assign | ast.Expr)
     ]
     names: dict[str, Any] = {name: member.value for name, member in spec.Limit.__members__.items()}
+    names["SETTINGS"] = device_settings()
     exec(compile(ast.Module(wanted, []), "config.py", "exec"), names)
-    return names["_SETTINGS"], names["_fits"]
+    return names["SETTINGS"], names["_fits"]
 
 
 def check_settings(settings: Mapping[str, object]) -> None:
@@ -89,6 +93,8 @@ def filesystem_image(identity: Identity, settings: Mapping[str, object], size: i
     files = {CONFIG_FILE: json.dumps(config).encode(), KEY_FILE: identity.key, SECRET_FILE: identity.secret}
     if identity.maker:
         files[MAKER_FILE] = identity.maker[1:]
+    if identity.operator:
+        files[OPERATOR_FILE] = identity.operator[1:]
     return pack(files, size)
 
 

@@ -9,7 +9,22 @@ import typer
 
 from vitalwire.errors import UsageError
 
-from . import audit, device, export, fhir, gateway, inspect, monitor, plot, ports, record, replay, update, verify
+from . import (
+    audit,
+    config,
+    device,
+    export,
+    fhir,
+    gateway,
+    inspect,
+    monitor,
+    plot,
+    ports,
+    record,
+    replay,
+    update,
+    verify,
+)
 
 GROUP = "vitalwire.commands"  # of entry points: name = "module:typer_app" or "module:function"
 
@@ -26,6 +41,7 @@ for command in (ports, monitor, record, replay, verify, inspect, plot, export, u
     name = command.__name__.rsplit(".", 1)[-1]
     app.command(name)(getattr(command, name))
 app.add_typer(device.app, name="device")
+app.add_typer(config.app, name="config")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(audit.app, name="audit")
 app.add_typer(fhir.app, name="fhir")

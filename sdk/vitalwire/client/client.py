@@ -170,6 +170,12 @@ class Client:
             self.ended = True
         return self._result.fields
 
+    def attend(self, seconds: float) -> None:
+        """Do what is due for so long; frames that arrive wait to be asked for."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._step(min(SLICE, left))
+
     @property
     def identity(self) -> Identity | None:
         """Who is at the other end; a hint, unlike what verified frames say."""

@@ -15,7 +15,7 @@ from vitalwire.frame.fields import integer, octets, text
 from vitalwire_protocol import spec
 from vitalwire_protocol.spec import Command, CommandKey, Result
 
-Argument: TypeAlias = int | Sequence[int | bytes] | Sequence[tuple[int, int]] | None
+Argument: TypeAlias = int | bytes | Sequence[int | bytes] | Sequence[tuple[int, int]] | None
 
 _MAC0_TAG = cbor.head(6, spec.Tag.MAC0)
 _MAX_UINT = (1 << 64) - 1

@@ -14,7 +14,7 @@ class Asked:
     """A command and its argument; of SET_TIME there is none: the time is the gateway's to measure and tell."""
 
     command: Command
-    argument: int | tuple[int, ...] | None = None
+    argument: int | bytes | tuple[int, ...] | None = None
 
 
 class Control(Protocol):

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[3]
 GENERATED: dict[str, Callable[[str], str]] = {
     "firmware/wire.py": lambda _: wire.render(),
     "firmware/signals.py": lambda _: wire.render_signals(),
+    "firmware/settings.py": lambda _: wire.render_settings(),
     "firmware/p256_table.py": lambda _: p256_table.render(),
     "protocol/SPEC.md": tables.render,
     "boards/README.md": listing.render,

@@ -71,8 +71,25 @@ def _info() -> str:
     return _table(("key for", "info", "bytes"), rows)
 
 
+def _settings() -> str:
+    said = meanings(spec.Setting)
+    rows = (
+        (
+            f"`{key.name}`",
+            key.value,
+            ", ".join(f"{number} {word}" for number, word in enumerate(rule.words, 1))
+            or f"{rule.least} to {rule.most}",
+            rule.default,
+            said[key.name],
+        )
+        for key, rule in spec.SETTINGS.items()
+    )
+    return _table(("name", "key", "values", "default", "meaning"), rows)
+
+
 SPECIAL: dict[str, Callable[[], str]] = {
     "SIGNALS": _signals,
+    "SETTINGS": _settings,
     "CALIBRATED": _calibrated,
     "AAD": _aad,
     "INFO": _info,

@@ -1,11 +1,13 @@
-"""Writes `firmware/wire.py`, the ids, limits and layouts of `spec` that a device needs, and `firmware/signals.py`.
+"""Writes `firmware/wire.py`, the ids, limits and layouts of `spec` that a device needs, `signals.py` and `settings.py`.
 
 Constants are plain public names, because `_NAME = const()` vanishes from a MicroPython module.
 """
 
 from __future__ import annotations
 
+import json
 from enum import IntEnum
+from typing import Any
 
 from vitalwire_protocol import spec
 
@@ -38,11 +40,14 @@ DEVICE_ENUMS: tuple[tuple[type[IntEnum], str], ...] = (
     (spec.RecordFlag, "RECORDFLAG_"),
     (spec.UpdateKind, "UPDATEKIND_"),
     (spec.UpdateKey, "UPDATEKEY_"),
+    (spec.ConfigurationKey, "CONFIGURATIONKEY_"),
+    (spec.Setting, "SETTING_"),
+    (spec.ReportedKey, "REPORTEDKEY_"),
 )
 DEVICE_VALUES = (
     "VERSION", "KTY_EC2", "CRV_P256", "SIGNATURE_SIZE", "MAC_SIZE", "AAD_FRAME", "AAD_COMMAND", "AAD_REPLY",
-    "AAD_PRIVATE", "AAD_UPDATE", "SECRET_SIZE", "INFO_COMMAND", "INFO_FRAME", "INFO_PRIVATE", "CCM_KEY_SIZE",
-    "CCM_TAG_SIZE", "PREV_SIZE", "DIGEST_SIZE", "THUMBPRINT_SIZE", "CODING_BITS", "PACKET_DELIMITER",
+    "AAD_PRIVATE", "AAD_UPDATE", "AAD_CONFIGURATION", "SECRET_SIZE", "INFO_COMMAND", "INFO_FRAME", "INFO_PRIVATE",
+    "CCM_KEY_SIZE", "CCM_TAG_SIZE", "PREV_SIZE", "DIGEST_SIZE", "THUMBPRINT_SIZE", "CODING_BITS", "PACKET_DELIMITER",
     "NONCE_SIZE", "SECTOR_SIZE", "JOURNAL_MAGIC", "RECORD_ALIGN", "LIFT_ORDER_BITS", "LIFT_LEVELS_BITS",
     "LIFT_SIZE_BITS", "LIFT_PARAMETER_BITS", "LIFT_SHIFT_BITS", "LIFT_SUM_BITS", "LIFT_KERNEL_BITS", "LIFT_UNIT",
     "LIFT_SCALE", "LIFT_WEIGHTS",
@@ -70,6 +75,12 @@ from micropython import const
 SIGNALS_HEAD = """\
 # Generated from vitalwire_protocol/spec.py by `python -m vitalwire_tools.codegen`; do not edit.
 # What there is to be measured, a line each: name, MDC code or 0, UCUM unit. Only a descriptor needs it.
+"""
+
+SETTINGS_HEAD = """\
+# Generated from vitalwire_protocol/spec.py by `python -m vitalwire_tools.codegen`; do not edit.
+# What may be configured from afar: name: (default, smallest, largest) or (default, words); a word's number is its place
+# from 1 on. NAMES[key] is the name of a key of a configuration.
 """
 
 PACK = """
@@ -129,3 +140,26 @@ def render_signals() -> str:
     """Return the text of `firmware/signals.py`."""
     rows = "".join(f'    "{s.name} {s.mdc or 0} {s.unit}\\n"\n' for s in spec.SIGNALS.values())
     return f"{SIGNALS_HEAD}SIGNALS = (\n{rows})\n"
+
+
+def device_settings() -> dict[str, tuple[Any, ...]]:
+    """Return what may be configured from afar as `config.json` has it: (default, least, most) or (default, words)."""
+    return {
+        key.name.lower(): (rule.words[rule.default - 1], rule.words)
+        if rule.words
+        else (rule.default, rule.least, rule.most)
+        for key, rule in spec.SETTINGS.items()
+    }
+
+
+def render_settings() -> str:
+    """Return the text of `firmware/settings.py`."""
+    rows = "".join(f"    {json.dumps(name)}: {_text(rule)},\n" for name, rule in device_settings().items())
+    names = "".join(f"    {key.value}: {json.dumps(key.name.lower())},\n" for key in spec.SETTINGS)
+    return f"{SETTINGS_HEAD}SETTINGS = {{\n{rows}}}\nNAMES = {{\n{names}}}\n"
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return "(" + ", ".join(map(_text, value)) + ")"
+    return json.dumps(value)

@@ -77,15 +77,17 @@ def create(
     settings: Mapping[str, object] | None = None,
     maker: bytes = b"",
     board: str = "",
+    operator: bytes = b"",
 ) -> Identity:
     """Make a new board's flash, with a new identity; FileExistsError if the folder already holds one.
 
-    `maker` is the public key (uncompressed point) of who may sign updates, `board` as in `Options`.
+    `maker` is the public key (uncompressed point) of who may sign updates, `operator` of who may sign configurations,
+    `board` as in `Options`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / FLASH).exists():
         raise FileExistsError(folder / FLASH)
-    described, identity = board_file(path=board), new_identity(device, maker)
+    described, identity = board_file(path=board), new_identity(device, maker, operator)
     offset, size = described.partitions["vfs"]
     flash = bytearray(b"\xff") * described.flash
     flash[offset : offset + size] = filesystem_image(identity, dict(settings or {}), size)

@@ -5,6 +5,7 @@ Pure functions. Who carries a command out, under which key, is the gateway's.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from vitalwire_protocol.spec import Command, Limit, LogLevel, Result
 from ..control import Asked
 
 MAX_PAYLOAD = 8192  # bytes of JSON from the hub; a twin's desired properties end at 32 KB, ours are a few words
+MAX_CONFIGURATION = Limit.MAX_COMMAND - 128  # bytes: the rest is the command around it
 SILENT = 504
 # HTTP's numbers, which methods and twins are answered with.
 _STATUS: dict[int, int] = {
@@ -37,7 +39,8 @@ def from_method(name: str, payload: object, channels: Mapping[str, int]) -> Aske
 def from_desired(desired: Mapping[str, Any], channels: Mapping[str, int]) -> dict[str, tuple[Asked, ...]]:
     """Return what each desired property that is ours asks, by its name; others are not ours.
 
-    `logLevel` is a level's name, `channels` says of channels by name or id whether they shall run. Raises InputError.
+    `logLevel` is a level's name, `channels` says of channels by name or id whether they shall run, `configuration` is
+    what `vitalwire config sign` printed: the hub passes on what an operator signed. Raises InputError.
     """
     asked: dict[str, tuple[Asked, ...]] = {}
     if "logLevel" in desired:
@@ -52,6 +55,8 @@ def from_desired(desired: Mapping[str, Any], channels: Mapping[str, int]) -> dic
             for command, way in switched
             if way in wanted.values()
         )
+    if "configuration" in desired:
+        asked["configuration"] = (Asked(Command.CONFIGURE, _signed(desired["configuration"])),)
     return asked
 
 
@@ -82,6 +87,16 @@ def _ids(named: list[Any], channels: Mapping[str, int]) -> tuple[int, ...]:
             raise InputError(f"no channel {str(each)[: Limit.MAX_TEXT]!r}")
         ids.append(number)
     return tuple(dict.fromkeys(ids))
+
+
+def _signed(text: object) -> bytes:
+    try:
+        data = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+    except ValueError:
+        data = b""
+    if not 0 < len(data) <= MAX_CONFIGURATION:
+        raise InputError("configuration is what `vitalwire config sign` printed")
+    return data
 
 
 def _level(payload: Mapping[str, Any], _: Mapping[str, int]) -> Asked:

@@ -194,7 +194,7 @@ class Connection:
         assert self._control is not None
         reported: dict[str, object] = {}
         version = desired.get("$version")
-        for name in ("logLevel", "channels"):
+        for name in ("logLevel", "channels", "configuration"):
             if name not in desired:
                 continue
             status, said = 200, ""

@@ -1,0 +1,23 @@
+# Generated from vitalwire_protocol/spec.py by `python -m vitalwire_tools.codegen`; do not edit.
+# What may be configured from afar: name: (default, smallest, largest) or (default, words); a word's number is its place
+# from 1 on. NAMES[key] is the name of a key of a configuration.
+SETTINGS = {
+    "frame_ms": (2000, 250, 8000),
+    "status_s": (60, 1, 3600),
+    "when_full": ("drop", ("drop", "stop")),
+    "policy": ("sign", ("sign", "seal", "private")),
+    "seal_frames": (32, 2, 256),
+    "seal_s": (60, 1, 3600),
+    "log_level": ("info", ("debug", "info", "warning", "error")),
+    "channels_off": (0, 0, 4294967295),
+}
+NAMES = {
+    1: "frame_ms",
+    2: "status_s",
+    3: "when_full",
+    4: "policy",
+    5: "seal_frames",
+    6: "seal_s",
+    7: "log_level",
+    8: "channels_off",
+}

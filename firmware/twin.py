@@ -1,0 +1,88 @@
+# A configuration that has arrived (SPEC.md section 15), at the end of a frame: taken whole, or refused whole. Each step
+# loads what it needs and lets go of it, so that a board has the room; what follows waits for the end of the next frame.
+from unload import drop
+from wire import (
+    EVENT_CONFIGURATION_REFUSED,
+    EVENTKEY_CAUSE,
+    EVENTKEY_SETTING,
+    REPORTEDKEY_NEWEST,
+    REPORTEDKEY_OUTCOME,
+    REPORTEDKEY_SETTING,
+    REPORTEDKEY_SETTINGS,
+    RESULT_CONFIGURATION_FAILED,
+    RESULT_CONFIGURATION_OLD,
+    RESULT_NOT_PROVISIONED,
+    RESULT_OK,
+)
+
+
+def take(app, thumbprint, document, now):
+    # A generator of slices, each yielded as (kind, units), that returns the step to follow or None. It is signed, and
+    # this board can take it.
+    version = key = 0
+    settings = None
+    try:
+        operator = app.hal.recall("operator")
+        result = RESULT_NOT_PROVISIONED
+        if operator:
+            from signed import open_configuration
+
+            result, version, settings = yield from open_configuration(document, operator, thumbprint)
+            open_configuration = None
+            drop("signed", "p256_verify")
+            yield ("gc", 1)
+        import values
+
+        if result == RESULT_OK:
+            result, key, settings = values.named(app.streams, settings)
+    except (OSError, MemoryError):
+        result = RESULT_CONFIGURATION_FAILED
+    if result == RESULT_OK:
+        follows = lambda now: _keep(app, version, settings, now)  # noqa: E731
+    else:
+        follows = None
+        _tell(app, result, key, now)
+    drop("signed", "p256_verify", "values", "settings", "twin")
+    return follows
+
+
+def _tell(app, result, key, now):
+    from values import report
+
+    report(app, {REPORTEDKEY_OUTCOME: result, REPORTEDKEY_SETTING: key})
+    if result != RESULT_OK:
+        app.report(EVENT_CONFIGURATION_REFUSED, {EVENTKEY_CAUSE: result, EVENTKEY_SETTING: key}, now)
+
+
+def _keep(app, version, settings, now):
+    # It is new: to flash, then in force.
+    follows = None
+    try:
+        import desired
+
+        root = app.hal.files()
+        state = desired.load(root)
+        last = state.get("next") or state["now"]
+        result = RESULT_OK
+        if version <= state["newest"]:
+            # the same once more changes nothing
+            result = RESULT_OK if last[:2] == [version, settings] else RESULT_CONFIGURATION_OLD
+        else:
+            state["newest"] = version
+            state["next"] = [version, settings, 0]
+            yield from desired.store(root, state)
+            desired = state = None
+            drop("desired")
+            yield ("gc", 1)
+            import between
+            import values
+
+            settings = values.all_of(root, settings)
+            values.report(app, {REPORTEDKEY_NEWEST: version, REPORTEDKEY_SETTINGS: values.numbers(settings)})
+            if between.put(app, settings):
+                follows = lambda now: between.prove(app, now)  # noqa: E731
+    except (OSError, MemoryError):
+        result = RESULT_CONFIGURATION_FAILED
+    _tell(app, result, 0, now)
+    drop("values", "settings", "desired", "between", "twin")
+    return follows
