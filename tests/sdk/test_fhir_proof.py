@@ -8,8 +8,8 @@ import base64
 import copy
 import json
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -25,9 +25,12 @@ from vitalwire.capture import Writer
 from vitalwire.charts import chart, judge, sources
 from vitalwire.cli import main
 from vitalwire.errors import InputError
-from vitalwire.fhir import Gateway, Judge, Judgement, Plan, Wrong, dumps, read, write
+from vitalwire.fhir import Entry, Gateway, Judge, Judgement, Plan, Wrong, dumps, read, write
 from vitalwire.fhir import proof as proofs
+from vitalwire.fhir.clockfit import fit_of
 from vitalwire.fhir.jsontext import Resource
+from vitalwire.fhir.mapping import gatherer_for, make
+from vitalwire.fhir.windows import Window
 from vitalwire.offline import Reader
 from vitalwire.registry import Registry
 from vitalwire.testing import FakeDevice
@@ -56,7 +59,7 @@ def charted(tmp_path_factory: pytest.TempPathFactory) -> Charted:
     return Charted(made, json_copy(resources))
 
 
-def json_copy(resources: list[Resource]) -> list[Resource]:
+def json_copy(resources: Iterable[Resource]) -> list[Resource]:
     """Return resources as a server would give them back: through text."""
     from vitalwire.fhir import loads
 
@@ -403,6 +406,30 @@ def test_windows_that_say_nothing_are_not_missed(tmp_path: Path) -> None:
         resources = list(chart(Reader(tmp_path / "off.vwc", registry), Gateway(KEY), lambda *_: "Patient/p"))
         found = judge(Reader(tmp_path / "off.vwc", registry), resources, KEY.public_key())
     assert (found.ok, found.absent, found.proven) == (True, 0, 2)
+
+
+def test_the_clock_of_another_frame_is_proven(charted: Charted) -> None:
+    """Windows of which no frame had a time take that of another frame of their boot: proven, or found to be moved."""
+    made = charted.made
+    timed = list(sources(Reader(made.path, made.registry())))
+    known = timed[-1]
+    frames = [replace(e, utc_us=None, accuracy_us=None) for e in timed if e.frame.boot == known.frame.boot]
+    fit = fit_of([known])
+    assert fit is not None
+    for moved_us, wrong in ((0, set()), (3_000_000, {Wrong.TIME})):
+        resources: list[Resource] = []
+        moved = replace(fit, utc_us=fit.utc_us + moved_us)
+        for gatherer in (gatherer_for("wave", 10_000_000), gatherer_for("readings", 60_000_000)):
+            for window in [each for frame in frames for each in gatherer.add(frame)] + list(gatherer.flush()):
+                assert isinstance(window, Window)
+                entry = make(window, Gateway(KEY), lambda *_: "Patient/p", moved.around(window.key.start))
+                resources += entry.resources if isinstance(entry, Entry) else []
+        judge_ = Judge(json_copy({f"{e['resourceType']}/{e['id']}": e for e in resources}.values()), KEY.public_key())
+        for frame in [*frames[:-1], known]:
+            judge_.add(frame)
+        found = judge_.finish()
+        assert {each.wrong for each in found.findings} == wrong, found.findings
+        assert found.proven > 10
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

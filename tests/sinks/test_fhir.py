@@ -22,9 +22,11 @@ from tests.walk import RATES, recorded
 
 from vitalwire import jws
 from vitalwire.assignments import Assignments
+from vitalwire.capture import Writer
+from vitalwire.cli import main
 from vitalwire.errors import SinkError
 from vitalwire.fhir import Entry as Made
-from vitalwire.fhir import Gateway, Mapper, Plan, Source, loads
+from vitalwire.fhir import Gateway, Mapper, Plan, Source, Wrong, loads
 from vitalwire.fhir.clockfit import read_fit
 from vitalwire.fhir.jsontext import digest
 from vitalwire.frame import parse
@@ -547,6 +549,77 @@ async def test_the_gateway_goes_on_meanwhile(server: str, ward: Ward, monkeypatc
     assert threads.total() > before
     assert {(name, on_loop) for name, on_loop in threads if on_loop} == set()
     assert {name for name, _ in threads} == {"decode", "make"}
+
+
+async def pages(base: str, folder: Path) -> Path:
+    """Write into a folder what a server gives back, a page a type."""
+    folder.mkdir()
+    async with aiohttp.ClientSession() as session:
+        for kind in ("Device", "Observation", "Provenance"):
+            async with session.get(f"{base}/{kind}?_count=1000") as answer:
+                (folder / f"{kind}.json").write_text(await answer.text())
+    return folder
+
+
+def move_clock(proof: dict[str, Any]) -> None:
+    """Have a window a month later."""
+    clock = proof["extension"][1]["extension"]
+    clock[1]["valueInstant"] = "2026-02-01T00:00:00Z"
+
+
+EDITS: dict[str, tuple[str, Callable[[dict[str, Any]], None] | None, Wrong]] = {
+    "a value": ("Observation", lambda each: each["valueQuantity"].update(value=200), Wrong.ALTERED),
+    "a patient": ("Observation", lambda each: each["subject"].update(reference="Patient/q"), Wrong.ALTERED),
+    "nothing, but it is gone": ("Observation", None, Wrong.MISSING),
+    "a proof": ("Provenance", lambda each: each.update(recorded="2026-02-01T00:00:00Z"), Wrong.SIGNATURE),
+    "a proof's clock": ("Provenance", move_clock, Wrong.TIME),
+    "a proof that is gone": ("Provenance", None, Wrong.UNPROVEN),
+}
+
+
+@pytest.mark.parametrize("what", EDITS)
+async def test_what_is_altered_at_the_server_is_named(
+    server: str, ward: Ward, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a server gives back is proven by the signed frames; what somebody altered there is named, nothing else."""
+    ward.assign()
+    late = ward.entries.pop(8)
+    await drive(ward.sink(server), [*ward.entries[:20], late, *ward.entries[20:]], size=4)
+    with Writer(ward.folder / "walk.vwc") as writer:
+        for entry in [*ward.entries, late]:
+            writer.write(entry.raw, entry.arrived_us)
+    key = ward.folder / "key.pem"
+    options = [str(ward.folder / "walk.vwc"), "--key", str(key), "--within", "1", "--json", "--fingerprint"]
+    options.append(ward.device.thumbprint.hex())
+
+    def verified(folder: Path) -> tuple[int, dict[str, Any]]:
+        code = main(["fhir", "verify", str(folder), *options])
+        return code, json.loads(capsys.readouterr().out)
+
+    code, said = verified(await pages(server, ward.folder / "before"))
+    count = len(await ward.there(server))
+    assert (said["findings"], said["proven"]) == ([], count)
+    assert code == 1  # the last windows of the capture are not full, so not there
+    kind, edit, wrong = EDITS[what]
+    found = json.loads((ward.folder / "before" / f"{kind}.json").read_text())
+    victim = next(e["resource"] for e in found["entry"] if kind == "Provenance" or "valueQuantity" in e["resource"])
+    if edit is not None:
+        edit(victim)
+    url = f"{server}/{kind}/{victim['id']}"
+    async with aiohttp.ClientSession(headers={"Content-Type": "application/fhir+json"}) as session:
+        asked = session.delete(url) if edit is None else session.put(url, data=json.dumps(victim))
+        async with asked as answer:
+            assert answer.status == 200
+    code, said = verified(await pages(server, ward.folder / "after"))
+    assert code == 4
+    assert wrong in {each["wrong"] for each in said["findings"]}
+    named = {each["resource"] for each in said["findings"]}
+    if what == "a proof's clock":
+        assert named >= {f"Provenance/{victim['id']}"}  # all times of its window follow from it
+    elif wrong is Wrong.UNPROVEN:
+        assert named == {each["reference"] for each in victim["target"]}
+    else:
+        assert named == {f"{kind}/{victim['id']}"}
 
 
 async def until(met: Callable[[], bool]) -> None:

@@ -105,7 +105,12 @@ def export(
 
 @app.command()
 def verify(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="What `fhir export` wrote, or a server gave back.")],
+    bundle: Annotated[
+        Path,
+        typer.Argument(
+            metavar="BUNDLE", help="What `fhir export` wrote, or a server gave back: a file, or a folder of pages."
+        ),
+    ],
     capture: Annotated[Path, typer.Argument(metavar="CAPTURE", help="The signed frames.")],
     key: Annotated[
         Path, typer.Option("--key", metavar="PEM", help="The gateway's public key, from who runs the gateway.")

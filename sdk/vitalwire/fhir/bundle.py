@@ -46,7 +46,17 @@ class BundleWriter:
 
 
 def read(path: Path) -> Iterator[Resource]:
-    """Yield the resources of a file, of either form. Raises InputError, or TransportError where it cannot be read."""
+    """Yield the resources of a file of either form, or of all such files in a folder, as a server gives back pages.
+
+    Raises InputError, or TransportError where it cannot be read.
+    """
+    if path.is_dir():
+        pages = sorted(page for page in path.iterdir() if page.suffix.lower() in (*NDJSON, ".json"))
+        if not pages:
+            raise InputError(f"{path} has no .json and no .ndjson")
+        for page in pages:
+            yield from read(page)
+        return
     try:
         with path.open("rb") as file:
             yield from _lines(file) if path.suffix.lower() in NDJSON else _bundle(file)

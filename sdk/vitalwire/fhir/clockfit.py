@@ -30,6 +30,10 @@ class Fit:
     utc_us: int
     accuracy_us: int
 
+    def is_surer(self, other: Fit | None) -> bool:
+        """Return whether this one is known better than another, or than nothing."""
+        return other is None or self.accuracy_us < other.accuracy_us
+
     def around(self, ticks: int) -> Fit:
         """Return the fit at another tick of the same boot: as unsure as the clock may have drifted until there."""
         drifted = abs(ticks - self.ticks) * MAX_DRIFT_PPM // 1_000_000

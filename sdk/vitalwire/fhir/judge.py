@@ -19,7 +19,7 @@ from vitalwire.errors import InputError, SignatureError
 from . import proof
 from .clockfit import Fit, fit_of, read_fit
 from .gather import Gatherer
-from .ids import provenance_id
+from .ids import WindowKey, provenance_id
 from .jsontext import Json, Resource, double, stripped
 from .mapping import gatherer_for
 from .observations import WITHDRAWN, observations
@@ -80,12 +80,17 @@ class Judge:
         self._devices: dict[str, Resource] = {}
         self._provenances = {where: each for where, each in self._resources.items() if where.startswith("Provenance/")}
         self._open = {where for where in self._resources if where.startswith("Observation/")}
+        self._fits: dict[tuple[bytes, int], Fit] = {}  # the surest of each device and boot
+        self._untimed: list[tuple[str, WindowKey, Fit]] = []  # windows of which no frame has one, and what they record
         self._gatherers = self._planned()
 
     def add(self, source: Source) -> None:
         """Take one verified frame."""
         device = proof.board(source.descriptor)
         self._devices[f"Device/{device['id']}"] = device
+        boot = source.device, source.frame.boot
+        if (fit := fit_of([source])) is not None and fit.is_surer(self._fits.get(boot)):
+            self._fits[boot] = fit
         for gatherer in self._gatherers:
             for found in gatherer.add(source):
                 if isinstance(found, Window):
@@ -96,6 +101,9 @@ class Judge:
         for gatherer in self._gatherers:
             for window in gatherer.flush():
                 self._window(window)
+        for reference, key, fit in self._untimed:
+            known = self._fits.get((key.device, key.boot))
+            self._compare_times(reference, key, fit, known and known.around(key.start))
         for reference in self._provenances:
             self._find(reference, Wrong.UNPROVEN, "the capture has no such window")
         for reference in sorted(self._open):
@@ -148,9 +156,15 @@ class Judge:
     def _time(self, reference: str, window: Window, fit: Fit) -> None:
         own = fit_of(window.sources)
         if own is None:
+            self._untimed.append((reference, window.key, fit))
+        else:
+            self._compare_times(reference, window.key, fit, own)
+
+    def _compare_times(self, reference: str, key: WindowKey, fit: Fit, own: Fit | None) -> None:
+        if own is None:
             self._find(reference, Wrong.TIME, "the capture knows nothing of UTC")
             return
-        off = abs(fit.at(window.key.start) - own.at(window.key.start))
+        off = abs(fit.at(key.start) - own.at(key.start))
         if off > fit.accuracy_us + own.accuracy_us + SLACK_US:
             self._find(reference, Wrong.TIME, f"{off / 1e6:.3f} s from what the capture says")
 

@@ -60,8 +60,7 @@ class Windows:
         self._heard, self._is_quiet = now, False
         boot, frame = source.frame.boot, source.frame
         self._boot = max(self._boot, boot)
-        known = self._fits.get(boot)
-        if (fit := fit_of([source])) is not None and (known is None or fit.accuracy_us < known.accuracy_us):
+        if (fit := fit_of([source])) is not None and fit.is_surer(self._fits.get(boot)):
             self._fits[boot] = fit
         for gatherer in self._gatherers:
             for each in gatherer.add(source, now):
