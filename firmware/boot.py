@@ -56,8 +56,12 @@ def build(app):
     if config.policy != "sign" and config.secret is None:
         print("vitalwire: no secret for policy", config.policy)
         return False
+    if "ble" in config.links and config.secret is None:
+        print("vitalwire: no secret for the passkey of ble")
+        return False
     on_trial, failed = _slots(root, hal)
     texts, print_, contents = _papers(board, config)
+    config.thumbprint = print_
     journal = app.journal = Journal(hal.partition("journal"), config.when_full == "stop")
     journal.groups = config.policy == "seal"
     if not journal.mount() and config.counted:
@@ -190,7 +194,8 @@ def _links(app, config):
         stream = app.hal.stream
         if kind != "serial":
             stream = __import__("links." + kind, None, None, ("make",)).make(app.hal, config, peer)
-        app.links.append(Link(stream, app.journal, app.control, config.window, config.repl, _LIMIT))
+        repl = config.repl and kind == "serial"
+        app.links.append(Link(stream, app.journal, app.control, config.window, repl, _LIMIT))
     _last(app.links[0])
     _last(app.links[0].window, Receiver)
 

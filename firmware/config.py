@@ -6,7 +6,7 @@ from settings import SETTINGS
 from wire import MAX_COEFFICIENTS
 
 # Which links there are, and whether host:port says with whom.
-_LINKS = {"serial": False, "tls": True}
+_LINKS = {"serial": False, "tls": True, "ble": False}
 
 # what only provisioning sets; name: (default, smallest, largest), or (default, allowed) for texts and lists, or a
 # boolean; `spo2` is a polynomial

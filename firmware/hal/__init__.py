@@ -4,7 +4,7 @@
 #   ticks()         microseconds since boot, 64 bit, never wrapping (on ESP32: call it at least every 8 minutes)
 #   wall()          the same on a chip; on the virtual board real time, which links wait by
 #   files()         the folder with this board's settings, without a slash at its end
-#   recall(name)    the bytes, 64 at most, kept under this name apart from files, or None; keep(name, value)
+#   recall(name)    the bytes, 128 at most, kept under this name apart from files, or None; keep(name, value)
 #   i2c(n)          readfrom_mem_into(address, register, buffer), writeto_mem(address, register, buffer),
 #                   readfrom_into(address, buffer), writeto(address, buffer); OSError when nothing answers
 #   spi(n)          write_readinto(out, into), mode 0

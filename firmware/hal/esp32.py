@@ -48,7 +48,7 @@ def files():
 
 # Keys live in NVS, which survives a new file system and which flash encryption covers.
 def recall(name):
-    value = bytearray(64)
+    value = bytearray(128)
     try:
         n = esp32.NVS("vitalwire").get_blob(name, value)
     except OSError:

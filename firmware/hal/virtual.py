@@ -94,7 +94,7 @@ def files():
 def recall(name):
     try:
         with open(files() + "/" + name, "rb") as f:
-            return f.read(64)
+            return f.read(128)
     except OSError:
         return None
 

@@ -3,7 +3,7 @@
 Everything else is derived: `firmware/wire.py` and the tables of `protocol/SPEC.md` are generated from here and
 checked for staleness; the SDK reads these objects at import. This file imports nothing of ours and does no I/O.
 
-Order of the file: limits, COSE, frame, events and status, channels, blocks, packets, commands, journal, updates,
+Order of the file: limits, COSE, frame, events and status, channels, blocks, packets, BLE, commands, journal, updates,
 configurations, captures.
 """
 
@@ -105,6 +105,7 @@ SECRET_SIZE = 32
 INFO_COMMAND = b"vitalwire/1 command mac"
 INFO_FRAME = b"vitalwire/1 frame mac"
 INFO_PRIVATE = b"vitalwire/1 private"
+INFO_PASSKEY = b"vitalwire/1 ble passkey"
 
 PrivateNonce = c.Struct("boot" / c.Int32ul, "seq" / c.Int32ul, "zeros" / c.Bytes(5))
 
@@ -409,6 +410,25 @@ class LogLevel(IntEnum):
     INFO = 2
     WARNING = 3
     ERROR = 4
+
+
+# ---------------------------------------------------------------- packets over Bluetooth Low Energy
+
+BLE_SERVICE = "3b312c94-ccce-4037-88bb-1810c7c59a50"
+BLE_TO_DEVICE = "3b312c95-ccce-4037-88bb-1810c7c59a50"  # written by the central: the stream to the device
+BLE_FROM_DEVICE = "3b312c96-ccce-4037-88bb-1810c7c59a50"  # notifications: the stream from the device
+BLE_CONTROL = "3b312c97-ccce-4037-88bb-1810c7c59a50"  # control point, written by the central
+BLE_PASSKEY_SIZE = 4
+BLE_PASSKEYS = 1_000_000  # there are so many; the number that a user types has six digits
+
+
+class BleControl(IntEnum):
+    """What a central writes to the control point."""
+
+    LIMIT = 1  # a BleLimit: how many notifications of this connection may be sent in all
+
+
+BleLimit = c.Struct("code" / c.Int8ul, "total" / c.Int32ul)
 
 
 # ---------------------------------------------------------------- commands

@@ -159,6 +159,11 @@ def encryption_key(secret: bytes, thumbprint: bytes) -> bytes:
     return _derived(secret, thumbprint, spec.INFO_PRIVATE, spec.CCM_KEY_SIZE)
 
 
+def passkey(secret: bytes, thumbprint: bytes) -> int:
+    """Return the number that a device's user types to pair over Bluetooth LE, six decimal digits."""
+    return int.from_bytes(_derived(secret, thumbprint, spec.INFO_PASSKEY, spec.BLE_PASSKEY_SIZE)) % spec.BLE_PASSKEYS
+
+
 def _derived(secret: bytes, thumbprint: bytes, info: bytes, size: int) -> bytes:
     """Return HKDF-SHA256 (RFC 5869) of the secret: another `info` or device, another key."""
     if len(secret) != spec.SECRET_SIZE:

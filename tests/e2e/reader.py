@@ -10,13 +10,14 @@ from vitalwire.capture import Record, Writer, read
 from vitalwire.client import Client, ClientEvent, VerifiedFrame
 from vitalwire.control.command import Argument
 from vitalwire.registry import Registry
+from vitalwire.transports import Transport
 from vitalwire_protocol.spec import Command
 
 
 class Recorder:
     """A client with a capture behind it, and all it was told besides."""
 
-    def __init__(self, url: str, registry: Registry, folder: Path, **options: object) -> None:
+    def __init__(self, url: str | Transport, registry: Registry, folder: Path, **options: object) -> None:
         self.capture = folder / "capture.vwc"
         self.frames: list[VerifiedFrame] = []
         self.events: list[ClientEvent] = []

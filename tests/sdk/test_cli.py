@@ -20,6 +20,7 @@ import pytest
 from tests.fakeboard import Board
 from tests.walk import Walk, walk
 
+from vitalwire import crypto
 from vitalwire.capture import Record, Writer, read
 from vitalwire.cli import main
 from vitalwire.errors import CommandError, InputError, SinkError, SpoolError, TransportError, TrustError, UsageError
@@ -30,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SECRET = bytes(range(32))
 COMMANDS = (
     ["ports"], ["monitor"], ["record"], ["replay"], ["verify"], ["inspect"], ["plot"], ["export"],
-    ["device"], ["device", "enrol"], ["device", "list"], ["device", "revoke"],
+    ["device"], ["device", "enrol"], ["device", "list"], ["device", "revoke"], ["device", "passkey"],
     ["audit"], ["audit", "verify"], ["audit", "show"], ["audit", "head"], ["audit", "key"],
     ["update"], ["config"], ["config", "show"], ["config", "set"], ["config", "sign"], ["config", "send"],
     ["board"], ["board", "list"], ["board", "new"], ["board", "image"], ["board", "flash"], ["board", "release"],
@@ -172,6 +173,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "no secret file": (["device", "enrol", "00" * 32, "--secret-file", "none"], 6, "none"),
     "nobody to ask": (["device", "enrol", "--from", "good.vwc"], 2, "--yes"),
     "enrol from nothing": (["device", "enrol", "--from", "none.vwc"], 6, "none.vwc"),
+    "a passkey without a secret": (["device", "passkey", "nobody"], 2, "no enrolled device"),
     "revoke nobody": (["device", "revoke", "nobody", "--yes"], 2, "no enrolled device"),
     "no such board fault": (["board", "run", "virtual", "--faults", "text"], 2, "no script of faults"),
     "no file of faults": (["board", "run", "virtual", "--faults", "none.toml"], 6, "none.toml"),
@@ -323,7 +325,10 @@ def test_devices_come_and_go(vitalwire: Callable[..., Run]) -> None:
     shown = vitalwire("device", "list")
     assert thumbprint.hex() in shown.out
     assert SECRET.hex() not in shown.out + done.out + done.err
+    typed = vitalwire("device", "passkey", "wrist").out
+    assert typed == f"{crypto.passkey(SECRET, thumbprint):06}\n"
     assert vitalwire("device", "revoke", "wrist", "--yes").code == 0
+    assert vitalwire("device", "passkey", "wrist").code == 2  # the secret is forgotten
     assert vitalwire("device", "list", "--json").json[0]["revoked"] is not None
     again = vitalwire("device", "enrol", spelled, "--name", "wrist")
     assert (again.code, "revoked" in again.err) == (4, True)

@@ -42,7 +42,7 @@ ALLOWED: dict[str, set[str]] = {
     "session": FRAMES | {"ranges", "database", "registry"},
     "verdict": TRUST,
     "control": FRAMES | {"packet", "ranges"},
-    "transports": {"errors"},
+    "transports": {"errors", "vitalwire_protocol"},
     "replay": BASE | {"capture", "packet", "transports"},
     "subscribe": BASE | {"packet", "transports"},
     "client": LIVE,

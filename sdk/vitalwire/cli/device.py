@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from vitalwire import paths
+from vitalwire import crypto, paths
 from vitalwire.audit import audited
 from vitalwire.errors import UsageError
 from vitalwire.messages import Descriptor
@@ -118,6 +118,20 @@ def revoke(
         with audited(paths.audit_file(), "device-revoke", device.name, device.thumbprint):
             trusted.revoke(device.thumbprint)
     output.say(f"{device.name} is revoked")
+
+
+@app.command()
+def passkey(
+    which: Annotated[str, typer.Argument(metavar="DEVICE", help="Its name, or how its fingerprint begins.")],
+    registry: RegistryFile = None,
+) -> None:
+    """Show the number to type when this computer, or a phone, first meets the device over Bluetooth."""
+    with _registry(registry) as trusted:
+        device = trusted.find(which)
+        secret = trusted.secret(device.thumbprint)
+    if secret is None:
+        raise UsageError(f"{device.name} has no secret here", advice="`vitalwire device enrol --secret-file` gives it")
+    typer.echo(f"{crypto.passkey(secret, device.thumbprint):06}")
 
 
 def _registry(file: Path | None) -> Registry:

@@ -1,7 +1,8 @@
 """Transports move bytes and know nothing else: open, read, write, close. The table says which address opens which.
 
 One is chosen by the scheme of its address: `serial:///dev/ttyUSB0`, `serial://COM3`, `tcp://host:port`,
-`replay:FILE?speed=10`, `mqtt://host/topic`. A transport may be opened again after it was closed or failed.
+`ble://NAME`, `replay:FILE?speed=10`, `mqtt://host/topic`. A transport may be opened again after it was closed or
+failed.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Transport(Protocol):
 SCHEMES: dict[str, str] = {
     "serial": "vitalwire.transports.serial",
     "tcp": "vitalwire.transports.tcp",
+    "ble": "vitalwire.transports.ble",
     "replay": "vitalwire.replay",
     "mqtt": "vitalwire.subscribe.mqtt",
     "mqtts": "vitalwire.subscribe.mqtt",

@@ -13,6 +13,7 @@ from vitalwire_protocol import spec
 
 from .layouts import fields
 
+BLE_UUIDS = ("BLE_SERVICE", "BLE_TO_DEVICE", "BLE_FROM_DEVICE", "BLE_CONTROL")
 MARKER = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -59,15 +60,24 @@ def _calibrated() -> str:
     return _table(("reading", "MDC", "x"), rows)
 
 
+def _ble() -> str:
+    rows = [(f"`{name[4:]}`", f"`{getattr(spec, name)}`") for name in vars(spec) if name in BLE_UUIDS]
+    return _table(("name", "UUID"), rows) + "\n" + _struct("BleLimit", spec.BleLimit)
+
+
 def _aad() -> str:
     names = sorted(n for n in vars(spec) if n.startswith("AAD_"))
     return _table(("use", "external_aad"), ((n[4:].lower(), f"`{getattr(spec, n).decode()}`") for n in names))
 
 
 def _info() -> str:
-    sizes = {"COMMAND": spec.MAC_SIZE, "FRAME": spec.MAC_SIZE, "PRIVATE": spec.CCM_KEY_SIZE}
-    uses = {"COMMAND": "MACs of commands and replies", "FRAME": "MACs of frames", "PRIVATE": "encryption in frames"}
-    rows = ((uses[name], f"`{getattr(spec, 'INFO_' + name).decode()}`", sizes[name]) for name in uses)
+    uses = {
+        "COMMAND": ("MACs of commands and replies", spec.MAC_SIZE),
+        "FRAME": ("MACs of frames", spec.MAC_SIZE),
+        "PRIVATE": ("encryption in frames", spec.CCM_KEY_SIZE),
+        "PASSKEY": ("pairing over Bluetooth LE", spec.BLE_PASSKEY_SIZE),
+    }
+    rows = ((use, f"`{getattr(spec, 'INFO_' + name).decode()}`", size) for name, (use, size) in uses.items())
     return _table(("key for", "info", "bytes"), rows)
 
 
@@ -93,6 +103,7 @@ SPECIAL: dict[str, Callable[[], str]] = {
     "CALIBRATED": _calibrated,
     "AAD": _aad,
     "INFO": _info,
+    "ble": _ble,
     "nonce": lambda: _struct("Nonce", spec.PrivateNonce),
     "packets": lambda: _struct("Header", spec.PacketHeader) + "\n" + _struct("Trailer", spec.PacketTrailer),
     "journal": lambda: "\n".join(

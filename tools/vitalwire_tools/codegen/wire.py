@@ -33,6 +33,7 @@ DEVICE_ENUMS: tuple[tuple[type[IntEnum], str], ...] = (
     (spec.Coding, "CODING_"),
     (spec.PacketType, "PACKETTYPE_"),
     (spec.LogLevel, "LOGLEVEL_"),
+    (spec.BleControl, "BLECONTROL_"),
     (spec.Command, "COMMAND_"),
     (spec.CommandKey, "COMMANDKEY_"),
     (spec.Result, "RESULT_"),
@@ -47,7 +48,9 @@ DEVICE_ENUMS: tuple[tuple[type[IntEnum], str], ...] = (
 DEVICE_VALUES = (
     "VERSION", "KTY_EC2", "CRV_P256", "SIGNATURE_SIZE", "MAC_SIZE", "AAD_FRAME", "AAD_COMMAND", "AAD_REPLY",
     "AAD_PRIVATE", "AAD_UPDATE", "AAD_CONFIGURATION", "SECRET_SIZE", "INFO_COMMAND", "INFO_FRAME", "INFO_PRIVATE",
-    "CCM_KEY_SIZE", "CCM_TAG_SIZE", "PREV_SIZE", "DIGEST_SIZE", "THUMBPRINT_SIZE", "CODING_BITS", "PACKET_DELIMITER",
+    "INFO_PASSKEY", "BLE_SERVICE", "BLE_TO_DEVICE", "BLE_FROM_DEVICE", "BLE_CONTROL", "BLE_PASSKEY_SIZE",
+    "BLE_PASSKEYS", "CCM_KEY_SIZE", "CCM_TAG_SIZE", "PREV_SIZE", "DIGEST_SIZE", "THUMBPRINT_SIZE", "CODING_BITS",
+    "PACKET_DELIMITER",
     "NONCE_SIZE", "SECTOR_SIZE", "JOURNAL_MAGIC", "RECORD_ALIGN", "LIFT_ORDER_BITS", "LIFT_LEVELS_BITS",
     "LIFT_SIZE_BITS", "LIFT_PARAMETER_BITS", "LIFT_SHIFT_BITS", "LIFT_SUM_BITS", "LIFT_KERNEL_BITS", "LIFT_UNIT",
     "LIFT_SCALE", "LIFT_WEIGHTS",
@@ -56,6 +59,7 @@ DEVICE_STRUCTS = {
     "packet_header": spec.PacketHeader,
     "packet_trailer": spec.PacketTrailer,
     "log_header": spec.LogHeader,
+    "ble_limit": spec.BleLimit,
     "sector_header": spec.SectorHeader,
     "record_header": spec.RecordHeader,
     "ack_body": spec.AckBody,
@@ -117,9 +121,9 @@ def put_zigzag(buf, pos, n):
 """
 
 
-def device_constants() -> dict[str, int | bytes]:
+def device_constants() -> dict[str, int | bytes | str]:
     """Return every constant of the device file by name."""
-    constants: dict[str, int | bytes] = {name: getattr(spec, name) for name in DEVICE_VALUES}
+    constants: dict[str, int | bytes | str] = {name: getattr(spec, name) for name in DEVICE_VALUES}
     for enum, prefix in DEVICE_ENUMS:
         constants.update({prefix + name: member.value for name, member in enum.__members__.items()})
     return constants

@@ -25,7 +25,7 @@ from typing import Any
 from vitalwire_protocol.spec import Cause
 
 from ..codegen import board as boards
-from ..compile import compile_firmware
+from ..compile import compile_firmware, compile_modules
 from ..folders import BOARDS
 from ..interpreter import MICROPYTHON
 from ..provision import Identity, filesystem_image, new_identity
@@ -33,6 +33,7 @@ from .hardware import Hardware, environment, load_signals
 from .relay import Relay
 
 FLASH, ABOUT = "flash.bin", "board.json"
+MODULES = Path(__file__).parent / "modules"  # what a chip's MicroPython has and the one for this computer has not
 EXIT = 64  # a board process that resets ends with this plus the cause (firmware/hal/virtual.py)
 RAW_REPL = b"raw REPL; CTRL-B to exit\r\n"
 OFF_US = 1_000_000  # how long a power cut lasts for the chips
@@ -55,6 +56,7 @@ class Options:
     modules: Mapping[str, str] = field(default_factory=dict)  # further device modules, name.py -> source
     start: str = "main"  # the module that is started
     board: str = ""  # the board.toml of another board, whose parts are played
+    radio: str = ""  # host:port of the Air that its Bluetooth is in
 
 
 def board_file(sectors: int = 0, path: str = "") -> boards.Board:
@@ -119,6 +121,7 @@ class Machine:
             "x64",
             {"board.py": boards.render(self._board) + f'VERSION = "{version("vitalwire")}"\n', **options.modules},
         )
+        self._modules = compile_modules(MODULES, options.folder / "modules", "x64")
         self._relay = Relay(options.listen)
         self._orders: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._process: subprocess.Popen[bytes] | None = None
@@ -172,6 +175,8 @@ class Machine:
             unique_id=hashlib.sha256(self.about["public_key"].encode()).digest()[:6],
         )
         extra = {f"VITALWIRE_{name}": value for name, value in self.options.extra.items()}
+        if self.options.radio:
+            extra["VITALWIRE_RADIO"] = self.options.radio
         command = [*MICROPYTHON, "-X", f"heapsize={self.options.heap}"]
         command += ["-c", ""] if repl else ["-c", f"import {self.options.start}"]
         self._process = subprocess.Popen(
@@ -182,7 +187,13 @@ class Machine:
             pass_fds=(theirs.fileno(),),
             cwd=self.options.folder,
             start_new_session=True,
-            env={**os.environ, **settings, **extra, "MICROPYINSPECT": "1", "MICROPYPATH": f"{self._code.name}:.frozen"},
+            env={
+                **os.environ,
+                **settings,
+                **extra,
+                "MICROPYINSPECT": "1",
+                "MICROPYPATH": f"{self._code.name}:{self._modules.name}:.frozen",
+            },
         )
         os.close(slave)
         theirs.close()

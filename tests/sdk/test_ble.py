@@ -1,0 +1,115 @@
+"""The SDK's Bluetooth transport over a bumble central, against the device's own link under MicroPython."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from tests.bledevice import PASSKEY, Device
+from tests.central import Central, finding
+
+from vitalwire import transports
+from vitalwire.errors import TransportError, UsageError
+from vitalwire.transports import ble
+from vitalwire_tools.virtual.air import Air
+
+PERIOD = bytes(range(256)) * 64
+
+
+@pytest.fixture
+def air() -> Iterator[Air]:
+    """The air between devices and centrals."""
+    with Air() as air:
+        yield air
+
+
+@pytest.fixture
+def device(air: Air) -> Iterator[Device]:
+    """A device that advertises."""
+    device = Device(air)
+    yield device
+    device.close()
+
+
+def read(transport: ble.Ble, size: int, patience: float = 20.0) -> bytes:
+    """Read so many bytes."""
+    data, end = b"", time.monotonic() + patience
+    while len(data) < size:
+        data += transport.read(0.1) or b""
+        assert time.monotonic() < end, len(data)
+    return data
+
+
+@pytest.mark.parametrize("mtu", [23, 185, 247, 517])
+def test_bytes_pass_both_ways(air: Air, device: Device, mtu: int) -> None:
+    """A stream far longer than one grant arrives whole, and so does one that is written in many pieces."""
+    transport = ble.Ble("ward 7", finding(Central(air, mtu=mtu, passkey=PASSKEY)))
+    transport.open()
+    device.do(f"going.extend({PERIOD!r})")
+    assert read(transport, len(PERIOD)) == PERIOD
+    assert transport.arrived_us is not None
+    transport.write(PERIOD[:700])
+    device.until("bytes(came)", PERIOD[:700])
+    transport.close()
+    device.until("ble._centrals", {})
+
+
+def test_a_reader_that_stops_holds_the_device(air: Air, device: Device) -> None:
+    """While nobody reads, the device sends what was granted and keeps the rest."""
+    transport = ble.Ble("ward 7", finding(Central(air, mtu=23, passkey=PASSKEY)))
+    transport.open()
+    device.do(f"going.extend({PERIOD!r})")
+    device.until("sent", 20 * ble.GRANT)
+    time.sleep(0.2)
+    assert device.do("sent") == 20 * ble.GRANT
+    assert read(transport, len(PERIOD)) == PERIOD
+    transport.close()
+
+
+def test_a_lost_device_is_an_error_and_comes_back(air: Air, device: Device) -> None:
+    """A device that dies is a TransportError for reader and writer; the same transport opens again with its bond."""
+    central = Central(air, passkey=PASSKEY)
+    transport = ble.Ble("ward 7", finding(central))
+    transport.open()
+    device.do("ble._ble.active(False)")
+    with pytest.raises(TransportError, match="lost ward 7"):
+        read(transport, 1)
+    with pytest.raises(TransportError, match="not connected"):
+        transport.write(b"x")
+    device.begin()
+    transport.open()
+    device.do("going.extend(b'back')")
+    assert read(transport, 4) == b"back"
+    assert central.pairings == 1
+    transport.close()
+    transport.close()
+
+
+def test_who_cannot_be_had_is_an_error(air: Air, device: Device) -> None:
+    """A refused passkey, or a device that does not advertise, is a TransportError; nothing keeps running."""
+    threads = threading.active_count()
+    transport = ble.Ble("ward 7", finding(Central(air, passkey=PASSKEY + 1)))
+    with pytest.raises(TransportError, match="cannot connect to ward 7"):
+        transport.open()
+    end = time.monotonic() + 5
+    while threading.active_count() > threads and time.monotonic() < end:
+        time.sleep(0.01)
+    assert threading.active_count() == threads
+
+
+def test_addresses_name_a_device() -> None:
+    """`ble://NAME` is a transport; no name, or an option, is a usage error."""
+    assert isinstance(transports.from_url("ble://ward%207"), ble.Ble)
+    for url in ("ble://", "ble://x?speed=1"):
+        with pytest.raises(UsageError):
+            transports.from_url(url)
+
+
+def test_bleak_has_what_the_transport_uses() -> None:
+    """Every method of the client protocol is one of bleak's, with the arguments the transport gives."""
+    bleak = pytest.importorskip("bleak")
+    for name in ("mtu_size", "start_notify", "write_gatt_char", "connect", "pair", "disconnect"):
+        assert hasattr(bleak.BleakClient, name)
+    assert hasattr(bleak.BleakScanner, "find_device_by_filter")
