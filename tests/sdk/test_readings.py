@@ -184,6 +184,22 @@ def test_a_calibrated_sensor_has_its_own_curve() -> None:
     assert own.value == pytest.approx(Decimal(94.845 + 30.354 * ratio - 45.06 * ratio**2), abs=Decimal("0.3"))
 
 
+def test_another_way_where_the_first_fails() -> None:
+    """Without a usable lead, breath is read from the pulse; where no way gives it, the first one's reason stands."""
+    rate = 100.0
+    time = np.arange(60 * int(rate)) / rate
+    breath = np.sin(2 * np.pi * 15 / 60 * time)
+    wave = np.exp(3 * np.cos(2 * np.pi * 1.2 * time + 0.9 * breath)) * (1 + 0.2 * breath) + 2 * breath
+    ppg = Samples(1e5 + 100 * wave, np.ones(len(wave), bool), rate)
+    off = np.zeros(60 * 256)
+    lead = Samples(off, np.zeros(len(off), bool), 256.0, lead_off=len(off))
+    found = by_name({"ecg_lead_i": lead, "ppg_ir": ppg})["respiration_rate"]
+    assert found.algorithm == "ppg-modulation"
+    assert found.value == pytest.approx(Decimal(15), abs=Decimal(1))
+    none = by_name({"ecg_lead_i": lead, "ppg_ir": replaced(ppg, np.full(len(wave), 1e5))})["respiration_rate"]
+    assert (none.algorithm, none.reason) == ("ecg-modulation", Reason.LEAD_OFF)
+
+
 def test_skin_and_room() -> None:
     """A steady skin has its median temperature; one that jumps and one that burns have none."""
 

@@ -99,7 +99,8 @@ def list_assignments(
 
 def _check(store: Assignments) -> None:
     log = AuditLog(paths.audit_file())
-    whole = list(log.lines())[: check(log.lines()).count]
+    lines = list(log.lines()) if log.path.exists() else []
+    whole = lines[: check(lines).count]
     wrong, gone = store.unaudited((record.what, record.details) for record in map(parse, whole))
     if wrong or gone:
         numbers = ", ".join(str(each.number) for each in wrong)

@@ -48,7 +48,7 @@ class Algorithm:
 
 ECG_RATE, PPG_RATE = 90.0, 18.0  # Hz; below, beats cannot be placed
 _TENTH = Decimal("0.1")
-# Of several ways to one reading, the first whose channels are there.
+# Of several ways to one reading, the first that gives one, of those whose channels are there.
 ALGORITHMS: tuple[Algorithm, ...] = (
     Algorithm("heart_rate", "ecg-beats", 2, ("ecg_lead_ii",), heart_rate, _TENTH, ECG_RATE),
     Algorithm("heart_rate", "ecg-beats", 2, ("ecg_lead_i",), heart_rate, _TENTH, ECG_RATE),
@@ -72,8 +72,10 @@ def derive(channels: Mapping[str, Samples], curves: Mapping[str, Sequence[float]
     for algorithm in ALGORITHMS:
         samples = [channels[name] for name in algorithm.channels if name in channels]
         fits = len(samples) == len(algorithm.channels) and all(each.rate >= algorithm.rate for each in samples)
-        if fits and algorithm.reading not in done:
-            done[algorithm.reading] = _read(algorithm, samples, (curves or {}).get(algorithm.reading))
+        before = done.get(algorithm.reading)
+        if fits and (before is None or before.value is None):
+            found = _read(algorithm, samples, (curves or {}).get(algorithm.reading))
+            done[algorithm.reading] = found if before is None or found.value is not None else before
     return list(done.values())
 
 

@@ -74,11 +74,12 @@ def _fused(series: Sequence[tuple[Floats, Floats]], quality: float) -> Estimate:
         return absent(Reason.TOO_SHORT, quality)
     found = [_rhythm(times, values) for times, values in series]
     rates = [60 * rate for rate, share in found if share >= CLEAR]
+    sure = quality * min(1.0, float(np.mean([share for _, share in found])))
     if len(rates) < 2 or found[0][1] < CLEAR:
-        return absent(Reason.NO_SIGNAL, quality)
+        return absent(Reason.NO_SIGNAL, sure)
     if max(rates) - min(rates) > SPREAD:
-        return absent(Reason.NOISE, quality)
-    return Estimate(float(np.mean(rates)), quality * min(1.0, float(np.mean([share for _, share in found]))))
+        return absent(Reason.NOISE, sure)
+    return Estimate(float(np.mean(rates)), sure)
 
 
 def _rhythm(times: Floats, values: Floats) -> tuple[float, float]:
