@@ -221,8 +221,24 @@ def test_what_matches_and_says_nothing_of_the_device_is_explained() -> None:
     template = PRESSURE | {"typeMatchExpression": "$..[?(@Body.systolic)]", "deviceIdExpression": "$.deviceId"}
     event = enveloped({"systolic": 120, "diastolic": 80})
     (found,) = explain(1, event, content_templates({"templateType": "JsonPathContent", "template": template}), None)
-    assert found.why == "deviceIdExpression: required, and nothing is found"
+    assert found.why == "deviceIdExpression: required, and nothing is found: it has no deviceId"
     assert [step.found != "nothing" for step in found.steps if step.what == "typeMatchExpression"] == [True]
+
+
+@pytest.mark.parametrize(
+    ("match", "said"),
+    [
+        ("$..[?(@heartRate)]", "it has no heartRate, but HeartRate"),
+        ("$..[?(@pulse && @HeartRate)]", "it has no pulse"),
+        ("$.Body.telemetry", "it has no telemetry"),
+        ({"value": "Body.workouts[?length(Pace) > `3`]", "language": "JmesPath"}, "it has no workouts, no Pace"),
+        ("$..[?(@HeartRate == 'none and nothing')]", "nothing in the event matches"),
+    ],
+)
+def test_why_nothing_matches(match: Any, said: str) -> None:
+    """What an expression names and the event lacks is said, and what it has instead; words of the language are none."""
+    (found,) = one({"HeartRate": 71, "unit": "/min"}, {"typeMatchExpression": match})
+    assert found.why.endswith(said)
 
 
 @pytest.mark.parametrize("how", [json.dumps, lambda body: base64.b64encode(json.dumps(body).encode()).decode()])

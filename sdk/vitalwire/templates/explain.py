@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from .device import ContentTemplate, Step, trials
+from .hints import lacking
 from .mapping import FhirTemplate
 from .text import Json, TemplateError
 
@@ -37,7 +38,8 @@ def explain(
             steps, place = tuple(trial.steps), template.place
             measurement = trial.measurement
             if measurement is None:
-                yield Explained(number, place, template.type_name, steps, why=trial.problem)
+                wrong = next(step.expression for step in steps if step.problem)
+                yield Explained(number, place, template.type_name, steps, why=trial.problem + lacking(wrong, event))
                 continue
             if mapping is None:
                 became = f"measurement of {', '.join(measurement.values) or 'no values'}"
