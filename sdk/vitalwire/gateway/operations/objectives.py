@@ -21,6 +21,9 @@ from ..events import Buried, Concluded, Delivered, GatewayEvent, RoomLost, Spool
 from .settings import ObjectiveSettings
 
 _SCHEMA = "CREATE TABLE hours (hour INTEGER, what TEXT, count INTEGER NOT NULL, PRIMARY KEY (hour, what)) WITHOUT ROWID"
+# By their number, not by the clock: one that jumps ahead must not cost what was counted.
+_FORGET = """DELETE FROM hours WHERE hour < (
+    SELECT min(hour) FROM (SELECT DISTINCT hour FROM hours ORDER BY hour DESC LIMIT ?))"""
 _HOUR = 3600
 _FLUSH = 10.0  # seconds between writes
 
@@ -92,13 +95,12 @@ class Objectives:
         """Bring the counts to the disk and forget hours that nobody will ask for."""
         with self._lock:
             counts, self._counts = self._counts, Counter()
-            oldest = int(self._clock()) // _HOUR - 24 * self._settings.days
             with database.transaction(self._database):
                 self._database.executemany(
                     "INSERT INTO hours VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
                     [(hour, what, count) for (hour, what), count in counts.items()],
                 )
-                self._database.execute("DELETE FROM hours WHERE hour < ?", (oldest,))
+                self._database.execute(_FORGET, (24 * self._settings.days + 1,))
 
     def report(self) -> list[Report]:
         """Return how each promise stands now."""
