@@ -89,6 +89,12 @@ class Site:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=os.environ,
             )  # fmt: skip
 
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        assert self._process is not None
+        return self._process.pid
+
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End it by a signal; return its exit code."""
         assert self._process is not None
