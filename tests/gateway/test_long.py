@@ -81,7 +81,7 @@ class Archive:
 
 @pytest.mark.asyncio
 async def test_days_without_the_cloud(tmp_path: Path, long: bool, results: Callable[..., None]) -> None:
-    """What a device makes in three days without a sink is kept on disk; afterwards all of it goes out, once, in order."""
+    """What a device makes in three days without a sink is on the disk; then all of it goes out, once, in order."""
     count = THREE_DAYS if long else 2_000
     device, port, away = FakeDevice("walk"), free_port(), free_port()
     site = Site(tmp_path, device)

@@ -9,11 +9,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 from tests.gateway.certificates import Certificates
-from tests.gateway.site import Site, journal
+from tests.gateway.site import Site, bulk, journal
 from tests.sinks.servers import free_port
 
 from vitalwire.errors import UsageError
-from vitalwire.gateway import load
+from vitalwire.gateway import Spooled, load
 from vitalwire.settings import Tls
 from vitalwire.spool import Store
 from vitalwire.testing import FakeDevice, flipped
@@ -61,6 +61,20 @@ async def test_an_answer_means_durable(tmp_path: Path) -> None:
         status, said = await post(port, raws[0] + b"more")
         assert status == 422
         assert "no frame at" in str(said)
+
+
+@pytest.mark.asyncio
+async def test_a_large_request_keeps_its_order(tmp_path: Path) -> None:
+    """Frames of one request are taken in the order they stand, also where they have to wait for room."""
+    device = FakeDevice("walk")
+    port = free_port()
+    site = Site(tmp_path, device)
+    site.configure(f'[source.in]\nkind = "http"\nlisten = "127.0.0.1:{port}"\n', NOWHERE)
+    raws = [device.descriptor(), *bulk(device, 1023)]
+    async with site.running():
+        for start in range(0, 1024, 256):
+            assert await post(port, b"".join(raws[start : start + 256])) == (204, None)
+        assert [entry.raw for event in site.of(Spooled) for entry in event.entries] == raws
 
 
 @pytest.mark.asyncio

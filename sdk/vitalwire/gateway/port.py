@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from vitalwire.client import Line
@@ -104,26 +104,36 @@ class Port:
         """Give one frame."""
         self._put(Given(raw, True, self._desk.utc_us(), False))
 
-    async def ask_frame(self, raw: bytes, patience: float) -> Answer:
-        """Give one frame and wait until it is durable or refused, at most so many seconds."""
+    async def ask_frames(self, raws: Sequence[bytes], patience: float) -> list[Answer]:
+        """Give frames in this order and wait until each is durable or refused, at most so many seconds."""
         loop = asyncio.get_running_loop()
-        answered: asyncio.Future[Answer] = loop.create_future()
+        asked = [(hashlib.sha256(raw).digest(), loop.create_future()) for raw in raws]
 
-        def tell(found: Answer) -> None:
-            loop.call_soon_threadsafe(lambda: None if answered.done() else answered.set_result(found))
+        def teller(answered: asyncio.Future[Answer]) -> Callable[[Answer], None]:
+            def tell(found: Answer) -> None:
+                loop.call_soon_threadsafe(lambda: None if answered.done() else answered.set_result(found))
 
-        digest = hashlib.sha256(raw).digest()
-        if not self._desk.ask(digest, tell):
-            return Answer(False, "busy")
+            return tell
+
+        telling = [(digest, teller(answered)) for digest, answered in asked]
         try:
             async with asyncio.timeout(patience):
-                await self.room()
-                self.give_frame(raw)
-                return await answered
+                for raw, (digest, tell), (_, answered) in zip(raws, telling, asked, strict=True):
+                    if self._desk.ask(digest, tell):
+                        await self.room()
+                        self.give_frame(raw)
+                    else:
+                        answered.set_result(Answer(False, "busy"))
+                await asyncio.gather(*(answered for _, answered in asked))
         except TimeoutError:
-            return Answer(False, "waiting")
+            pass
         finally:
-            self._desk.leave(digest, tell)
+            for digest, tell in telling:
+                self._desk.leave(digest, tell)
+        return [
+            answered.result() if answered.done() and not answered.cancelled() else Answer(False, "waiting")
+            for _, answered in asked
+        ]
 
     @property
     def is_full(self) -> bool:

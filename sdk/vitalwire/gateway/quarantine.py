@@ -28,7 +28,7 @@ async def release(quarantine: Quarantine, port: Port, utc_us: Clock) -> None:
     while True:
         found = await asyncio.to_thread(quarantine.to_judge, utc_us(), MOST)
         await asyncio.sleep(LOOK)  # by then the session knows who was enrolled before they were released
-        answers = await asyncio.gather(*(port.ask_frame(suspect.raw, PATIENCE) for suspect in found))
+        answers = await port.ask_frames([suspect.raw for suspect in found], PATIENCE)
         try:
             for suspect, answer in zip(found, answers, strict=True):
                 if answer.durable:

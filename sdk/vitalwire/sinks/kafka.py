@@ -35,6 +35,7 @@ _ENTITY = re.compile(r"(?:^|;)EntityPath=([^;]+)(?:;|$)")
 _NEVER = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE, KafkaError.INVALID_RECORD}
 # What befalls the messages behind one that failed.
 _FOLLOWED = {KafkaError._FATAL, KafkaError._GAPLESS_GUARANTEE, KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}
+_TOLD = 16  # errors listened to, at most, where nothing could be opened
 _STEP = 0.005  # seconds between looks at what was acknowledged
 
 
@@ -92,6 +93,8 @@ class Kafka:
         try:
             found = await asyncio.to_thread(producer.list_topics, self._topic, self._settings.seconds)
         except KafkaException as error:
+            for _ in range(_TOLD):  # what librdkafka told meanwhile: why it is not let in, for one
+                self._served(producer)
             raise _trouble(self._error or error.args[0]) from None
         wrong = found.topics[self._topic].error
         if wrong is not None:

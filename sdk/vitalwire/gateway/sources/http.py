@@ -117,7 +117,7 @@ class Http:
             return web.json_response({"why": str(error)}, status=422)
         if len(raws) > MOST_FRAMES:
             return web.json_response({"why": f"more than {MOST_FRAMES} frames"}, status=413)
-        answers = await asyncio.gather(*(port.ask_frame(raw, self._settings.patience) for raw in raws))
+        answers = await port.ask_frames(raws, self._settings.patience)
         why = {
             hashlib.sha256(raw).hexdigest(): answer.why
             for raw, answer in zip(raws, answers, strict=True)
