@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vitalwire.ahead import Ahead
 from vitalwire.capture import Damage, Record, read
 from vitalwire.client import VerifiedFrame
 from vitalwire.clock import DeviceClock, Pending
@@ -48,6 +49,8 @@ class Reader:
     ) -> None:
         """Find the frames and judge them all, with the workers of `crew` if given; `watch` hears how far that is.
 
+        The workers help `frames` too, so they must be there as long as it is asked.
+
         `anchors` are as in `verdict.verify`: without one, nothing of a revoked device is to be believed.
         Raises CaptureError or TransportError if there is no capture to read.
         """
@@ -55,6 +58,7 @@ class Reader:
         self.read = 0
         self._now_us = time.time_ns() // 1000  # stands in where nobody noted when a frame arrived
         self._registry = registry
+        self._crew = crew
         self._survey = survey(self.files, registry, anchors=anchors, placed=True, crew=crew, watch=watch)
         self.verdict = self._survey.verdict
         self.damage = [damage for _, damage in self._survey.damage]
@@ -123,7 +127,8 @@ class Reader:
         clocks: dict[bytes, DeviceClock] = {}
         held: deque[tuple[Verified, Pending]] = deque()
         done: list[VerifiedFrame] = []
-        for outcome in self._outcomes(registry):
+        ahead = None if self._crew is None else Ahead(self._crew)
+        for outcome in self._outcomes(registry, ahead):
             if not isinstance(outcome, Verified):
                 if tell is not None:
                     tell(outcome)
@@ -134,16 +139,19 @@ class Reader:
             while held and (len(held) > HELD or held[0][1].settled):
                 done.append(self._timed(*held.popleft()))
             if len(done) >= TOGETHER:
-                yield from _decoded(done)
+                yield from _decoded(done, ahead)
                 done = []
-        yield from _decoded(done + [self._timed(*each) for each in held])
+        yield from _decoded(done + [self._timed(*each) for each in held], ahead)
 
-    def _outcomes(self, registry: Registry) -> Iterator[Outcome]:
-        session = Session(registry, sealed_only=True)  # what is not sealed at the end never will be
+    def _outcomes(self, registry: Registry, ahead: Ahead | None) -> Iterator[Outcome]:
+        # What is not sealed at the end never will be.
+        session = Session(registry, sealed_only=True, is_signed=None if ahead is None else ahead.is_signed)
         kept: list[Outcome] = []
-        for raw, received_us in self._sorted():
+        for raw, received_us in self._sorted() if ahead is None else ahead.frames(self._sorted()):
             self.read += 1
             for outcome in session.receive(raw, received_us):
+                if ahead is not None and isinstance(outcome, Verified):
+                    ahead.learn(outcome.descriptor)
                 yield outcome
                 kept.append(outcome)
             if len(kept) >= TOGETHER:
@@ -203,9 +211,12 @@ def _frames_only(items: Iterable[Record | Damage]) -> Iterator[Record]:
     return (item for item in items if isinstance(item, Record))
 
 
-def _decoded(frames: list[VerifiedFrame]) -> Iterator[VerifiedFrame]:
-    signals = decode_many((frame.frame, frame.descriptor) for frame in frames)
-    for frame, found in zip(frames, signals, strict=True):
+def _decoded(frames: list[VerifiedFrame], ahead: Ahead | None) -> Iterator[VerifiedFrame]:
+    known = [None if ahead is None else ahead.signals(frame.raw, frame.descriptor) for frame in frames]
+    rest = [(each.frame, each.descriptor) for each, signals in zip(frames, known, strict=True) if signals is None]
+    signals = decode_many(rest)
+    for frame, decoded in zip(frames, known, strict=True):
+        found = next(signals) if decoded is None else decoded
         if not isinstance(found, InputError):
             frame.take(found)
         yield frame

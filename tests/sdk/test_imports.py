@@ -18,7 +18,7 @@ BASE = {"errors", "messages", "vitalwire_protocol"}
 FRAMES = BASE | {"cbor", "crypto", "encryption", "frame"}
 TRUST = FRAMES | {"ranges", "database", "registry", "session"}
 LIVE = TRUST | {"capture", "clock", "codec", "control", "packet", "paths", "signals", "transports", "client"}
-RECORDED = LIVE | {"anchors", "crew", "survey", "verdict", "offline"}
+RECORDED = LIVE | {"ahead", "anchors", "crew", "survey", "verdict", "offline"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "messages": {"vitalwire_protocol"},
@@ -51,7 +51,8 @@ ALLOWED: dict[str, set[str]] = {
     "configuration": FRAMES | {"client"},
     "survey": TRUST | {"capture", "crew", "verdict"},
     "anchors": TRUST | {"capture"},
-    "offline": LIVE | {"crew", "survey", "verdict"},
+    "ahead": BASE | {"crew", "crypto", "frame", "signals"},
+    "offline": LIVE | {"ahead", "crew", "survey", "verdict"},
     "plot": LIVE,
     "spool": TRUST,
     "settings": {"errors"},

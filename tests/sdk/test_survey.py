@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from vitalwire import cbor
+from vitalwire import ahead, cbor, offline
 from vitalwire import survey as module
 from vitalwire.capture import Damage, Record, read, splits
 from vitalwire.capture.reader import HEADER
 from vitalwire.crew import Crew
-from vitalwire.errors import CaptureError, TransportError
+from vitalwire.errors import CaptureError, InputError, TransportError
+from vitalwire.frame import parse
+from vitalwire.messages import Descriptor, Frame
 from vitalwire.offline import Reader
 from vitalwire.registry import Registry
+from vitalwire.session import proof
+from vitalwire.signals import Signals
 from vitalwire.survey import Places, survey
 from vitalwire.testing import FakeDevice, flipped, forged, high_s, unprotected
 from vitalwire.verdict import as_dict, verify
@@ -88,6 +95,9 @@ CHANGES: dict[str, Change] = {
     "frames within frames": _hiding,
     "no frame": lambda raws: [],
 }
+
+
+READ = [name for name in CHANGES if name != "no frame"]  # that leave something to read in order
 
 
 def _written(path: Path, raws: list[bytes]) -> Path:
@@ -164,10 +174,68 @@ def test_a_second_file_that_is_no_capture_is_refused(tmp_path: Path, crew: Crew)
         survey([tmp_path / "c.vwc"], registry, crew=crew)
 
 
-def test_a_reader_with_workers_reads_the_same(tmp_path: Path, crew: Crew) -> None:
-    """Frames come in the same order, with the same samples' times."""
-    path = _written(tmp_path / "a.vwc", CHANGES["backwards"](RECORD))
+@pytest.mark.parametrize("change", [CHANGES[name] for name in READ], ids=READ)
+def test_a_reader_with_workers_reads_the_same(
+    tmp_path: Path, crew: Crew, change: Change, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames come in the same order with the same samples and times, and the same is told of all that is refused."""
+    monkeypatch.setattr(ahead, "CHUNK", 8)
+    monkeypatch.setattr(time, "time_ns", lambda: 1000 * (NOW + 1_000_000))  # where nobody noted the arrival
+    path = _written(tmp_path / "a.vwc", change(RECORD))
+    told: dict[bool, list[str]] = {False: [], True: []}
     with _enrolled() as registry:
-        alone, together = (list(Reader(path, registry, crew=each).frames()) for each in (None, crew))
+        alone, together = (
+            list(Reader(path, registry, crew=each).frames(tell=lambda outcome, to=to: to.append(repr(outcome))))
+            for each, to in ((None, told[False]), (crew, told[True]))
+        )
+        records = [item for item in read(path) if isinstance(item, Record)]
     assert [frame.raw for frame in alone] == [frame.raw for frame in together]
-    assert len(alone) == len(RECORD)
+    assert told[False] == told[True]
+    assert len(alone) + len(told[False]) >= len(records) > 0
+    for one, other in zip(alone, together, strict=True):
+        assert one.verified == other.verified
+        assert one.signals.keys() == other.signals.keys()
+        for name, signal in one.signals.items():
+            assert signal == replace(other.signals[name], counts=signal.counts)
+            assert np.array_equal(signal.counts, other.signals[name].counts)
+            assert np.array_equal(signal.time, other.signals[name].time, equal_nan=True)  # type: ignore[arg-type]
+
+
+def test_workers_take_most_of_the_work(tmp_path: Path, crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind the first frames no signature is verified and no sample decoded by who reads in order."""
+    monkeypatch.setattr(ahead, "CHUNK", 40)
+    verified: list[bytes] = []
+    decoded: list[int] = []
+    verify_one, decode_all = proof.verify_sign1, offline.decode_many
+
+    def decode(frames: Iterable[tuple[Frame, Descriptor]]) -> Iterator[Signals | InputError]:
+        listed = list(frames)
+        decoded.extend(frame.seq for frame, _ in listed)
+        return decode_all(listed)
+
+    monkeypatch.setattr(proof, "verify_sign1", lambda raw, key: verified.append(raw) or verify_one(raw, key))
+    monkeypatch.setattr(offline, "decode_many", decode)
+    device = FakeDevice("one")
+    raws = [device.descriptor(), *(device.data({"ecg_lead_i": range(40 + n)}) for n in range(150))]
+    with Registry() as registry:
+        registry.enrol(device.thumbprint, device.name)
+        assert len(list(Reader(_written(tmp_path / "a.vwc", raws), registry, crew=crew).frames())) == len(raws)
+    assert verified == raws[:40]
+    assert decoded == list(range(1, 41))
+
+
+def test_a_workers_word_is_for_one_key_and_one_descriptor(crew: Crew) -> None:
+    """What was verified by one device's key proves nothing for another's, and no samples are another descriptor's."""
+    one, other = FakeDevice("one"), FakeDevice("two")
+    known = [parse(device.descriptor()).body for device in (one, other)]
+    raws = [one.data({"ecg_lead_i": range(40)}), forged(one.data({"ecg_lead_i": range(50)}))]
+    looking = ahead.Ahead(crew)
+    for body in known:
+        assert body is not None
+        looking.learn(body)
+    assert list(looking.frames([(raw, NOW) for raw in raws])) == [(raw, NOW) for raw in raws]
+    said = [[looking.is_signed(raw, body.public_key) for body in known if body] for raw in raws]
+    assert said == [[True, False], [False, False]]
+    assert [looking.signals(raws[0], body) is None for body in known if body] == [False, True]
+    assert known[0] is not None
+    assert not looking.is_signed(high_s(raws[0]), known[0].public_key)

@@ -64,7 +64,7 @@ def export(
 ) -> Export:
     """Write one device's samples as `form`, one of FORMATS, into files beginning with `target`.
 
-    The workers of `crew` help where a format is text or tables; `progress` hears the number of frames read. Raises
+    The workers of `crew` render what is to be written; `progress` hears the number of frames read. Raises
     UsageError for an unknown or not installed format, a device that is not there, or files that are: files appear, all
     of them, when everything is written, and nothing is changed before.
     """

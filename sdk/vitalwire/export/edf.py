@@ -7,6 +7,7 @@ an oscillator of its own. EDF has whole data records only: the last one is fille
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import edfio
@@ -16,7 +17,7 @@ from vitalwire.crew import Crew
 from vitalwire.messages import Channel
 
 from .files import Files
-from .whole import Gathered, RecordWriter
+from .whole import Gathered, Record, RecordWriter
 
 NUMBER = 8  # characters of a number in the header (EDF specification, 1992)
 FORMS: dict[str, tuple[Any, Any, Any, tuple[int, int]]] = {
@@ -26,13 +27,18 @@ FORMS: dict[str, tuple[Any, Any, Any, tuple[int, int]]] = {
 YEARS = range(1985, 2085)  # that its date can name
 
 
-def save(files: Files, gathered: Gathered) -> str:
-    """Write one file and return its name."""
-    stretch, counts = gathered.stretch, gathered.counts
-    low, high = int(counts.min()), int(counts.max())
+def names(files: Files, gathered: Gathered) -> list[Path]:
+    """Return the name of one file, of the form that holds its counts."""
+    low, high = gathered.bounds
     suffix = next(suffix for suffix, (*_, (least, most)) in FORMS.items() if least <= low and high <= most)
-    whole, signal, kind, bounds = FORMS[suffix]
-    path = files.name(gathered.title, suffix)
+    return [files.name(gathered.title, suffix)]
+
+
+def save(names: list[Path], gathered: Gathered) -> None:
+    """Write one file."""
+    (path,) = names
+    stretch, counts = gathered.stretch, gathered.counts
+    whole, signal, kind, bounds = FORMS[path.suffix]
     per_record, duration = layout(stretch.rate, len(counts))
     fill = -len(counts) % per_record
     rate = per_record / duration
@@ -67,7 +73,6 @@ def save(files: Files, gathered: Gathered) -> str:
         data_record_duration=duration,
         annotations=annotations,
     ).write(path)
-    return path.name
 
 
 def layout(rate: float, count: int) -> tuple[int, float]:
@@ -90,6 +95,5 @@ def _short(value: float) -> float:
 
 
 def writer(files: Files, crew: Crew | None) -> RecordWriter:
-    """Return the writer of this format; the crew has nothing to do."""
-    del crew
-    return RecordWriter(files, save)
+    """Return the writer of this format."""
+    return RecordWriter(files, Record(names, save), crew)

@@ -7,6 +7,7 @@ of several frequencies would have to drop or invent samples.
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 
@@ -17,17 +18,22 @@ with warnings.catch_warnings():
 from vitalwire.crew import Crew
 
 from .files import Files
-from .whole import Gathered, RecordWriter
+from .whole import Gathered, Record, RecordWriter
 
 # Format and the lowest sample it can hold: one less stands for a missing sample (signal(5), WFDB manual).
 FORMATS = (("16", -(1 << 15) + 1), ("24", -(1 << 23) + 1), ("32", -(1 << 31) + 1))
 MAX_FREQUENCY_DIGITS = 9
 
 
-def save(files: Files, gathered: Gathered) -> str:
-    """Write one record: header, signals and, if there are marks, annotations; returns the header's name."""
+def names(files: Files, gathered: Gathered) -> list[Path]:
+    """Return the names of a record's files: header, signals and, if there are marks, annotations."""
+    suffixes = (".hea", ".dat", ".atr") if gathered.marks else (".hea", ".dat")
+    return [files.name(gathered.title, suffix) for suffix in suffixes]
+
+
+def save(names: list[Path], gathered: Gathered) -> None:
+    """Write one record."""
     stretch, counts = gathered.stretch, gathered.counts.astype(np.int64)
-    names = [files.name(gathered.title, suffix) for suffix in (".hea", ".dat")]
     low, high = int(counts.min()), int(counts.max())
     form = next(form for form, least in FORMATS if low >= least and high <= -least)
     record, folder = names[0].stem, str(names[0].parent)
@@ -51,7 +57,6 @@ def save(files: Files, gathered: Gathered) -> str:
             write_dir=folder,
         )
         if gathered.marks:
-            files.name(gathered.title, ".atr")
             marks = sorted(gathered.marks)
             wfdb.wrann(
                 record,
@@ -62,10 +67,8 @@ def save(files: Files, gathered: Gathered) -> str:
                 fs=rate,
                 write_dir=folder,
             )
-    return names[0].name
 
 
 def writer(files: Files, crew: Crew | None) -> RecordWriter:
-    """Return the writer of this format; the crew has nothing to do."""
-    del crew
-    return RecordWriter(files, save)
+    """Return the writer of this format."""
+    return RecordWriter(files, Record(names, save), crew)

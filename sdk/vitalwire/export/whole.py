@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from vitalwire.crew import Crew, result
 
 from .csv import beside
 from .files import Files
@@ -44,6 +49,11 @@ class Gathered:
         return np.concatenate(self.pieces)
 
     @property
+    def bounds(self) -> tuple[int, int]:
+        """The least and the greatest count."""
+        return min(int(each.min()) for each in self.pieces), max(int(each.max()) for each in self.pieces)
+
+    @property
     def began(self) -> datetime | None:
         """When the first sample was taken, UTC without a zone; None if nobody knows."""
         start = self.stretch.start
@@ -55,15 +65,24 @@ class Gathered:
         return f"{self.stretch.title}-{self.stretch.number:04d}"
 
 
-Save: TypeAlias = Callable[[Files, Gathered], str]
+class Record(NamedTuple):
+    """A way to write records: `names` are their files, the first of which stands for all, `save` is the work."""
+
+    names: Callable[[Files, Gathered], list[Path]]
+    save: Callable[[list[Path], Gathered], None]
 
 
 class RecordWriter:
-    """Calls `save` with each complete stretch; readings and events go into CSV files beside."""
+    """Saves each complete stretch, with the workers of a crew if given; readings and events go into CSV files beside.
 
-    def __init__(self, files: Files, save: Save) -> None:
+    As many stretches as there are workers are in memory besides those that grow.
+    """
+
+    def __init__(self, files: Files, form: Record, crew: Crew | None) -> None:
         self._files = files
-        self._save = save
+        self._form = form
+        self._crew = crew
+        self._saving: deque[Future[None]] = deque()
         self._beside = beside(files)
         self._open: dict[int, Gathered] = {}
 
@@ -75,10 +94,23 @@ class RecordWriter:
             case Samples(stretch, piece):
                 self._open[id(stretch)].add(piece)
             case End(stretch):
-                stretch.file = self._save(self._files, self._open.pop(id(stretch)))
+                gathered = self._open.pop(id(stretch))
+                names = self._form.names(self._files, gathered)
+                stretch.file = names[0].name
+                self._finish(names, gathered)
             case _:
                 self._beside.write(part)
 
     def close(self) -> None:
         """Complete all files."""
+        while self._saving:
+            result(self._saving.popleft())
         self._beside.close()
+
+    def _finish(self, names: list[Path], gathered: Gathered) -> None:
+        if self._crew is None:
+            self._form.save(names, gathered)
+            return
+        if len(self._saving) >= self._crew.workers:
+            result(self._saving.popleft())
+        self._saving.append(self._crew.submit(self._form.save, names, gathered))

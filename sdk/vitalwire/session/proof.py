@@ -5,7 +5,9 @@ Asks registry, directory and chain, and changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeAlias
 
 from vitalwire.crypto import encryption_key, frame_key, verify_mac0, verify_sign1
 from vitalwire.errors import InputError, SignatureError
@@ -16,14 +18,23 @@ from vitalwire.session.directory import Directory, Known
 from vitalwire.session.outcomes import Reason, Refused
 from vitalwire_protocol import spec
 
+# Whether somebody trusted has verified the signature of a frame (its bytes) by a key (its point, 65 bytes) already.
+IsSigned: TypeAlias = Callable[[bytes, bytes], bool]
+
 
 class Prover:
-    """Keys are made from the registry's secrets as they are needed; with `sealed_only` none is used for MACs."""
+    """Keys are made from the registry's secrets as they are needed; with `sealed_only` none is used for MACs.
 
-    def __init__(self, registry: Registry, directory: Directory, *, sealed_only: bool) -> None:
+    `is_signed` saves verifying signatures that somebody else has verified.
+    """
+
+    def __init__(
+        self, registry: Registry, directory: Directory, *, sealed_only: bool, is_signed: IsSigned | None
+    ) -> None:
         self._registry = registry
         self._directory = directory
         self._sealed_only = sealed_only
+        self._is_signed = is_signed or (lambda raw, point: False)
 
     def judge(self, frame: Frame, known: Known, *, linked: bool) -> Trust | Refused | None:
         """Return what proves a frame, or why it is refused; None: nothing yet, a seal may come.
@@ -33,7 +44,8 @@ class Prover:
         device = known.descriptor.thumbprint
         if frame.signed:
             try:
-                verify_sign1(frame.raw, known.key)
+                if not self._is_signed(frame.raw, known.descriptor.public_key):
+                    verify_sign1(frame.raw, known.key)
             except SignatureError as error:
                 return Refused(Reason.FORGED, error.reason, frame.raw, device)
             return Trust.SIGNED

@@ -26,7 +26,7 @@ from vitalwire.session.outcomes import (
     SecurityEvent,
     Verified,
 )
-from vitalwire.session.proof import Prover
+from vitalwire.session.proof import IsSigned, Prover
 from vitalwire.session.replay_state import ReplayState, Stored
 from vitalwire.session.track import Entry, Track, entry_of
 from vitalwire.session.waiting import Kept, May
@@ -38,7 +38,8 @@ class Session:
     """Verifies, orders and counts the frames of enrolled devices.
 
     `state` outlives the session; without one, nothing does. `sealed_only` lets no frame out that only a MAC proves, as
-    if the registry held no secrets; `keys` is where these are, if not in the registry. Times are UTC in microseconds
+    if the registry held no secrets; `keys` is where these are, if not in the registry; `is_signed` tells
+    of signatures that the caller has verified (`proof.IsSigned`). Times are UTC in microseconds
     since 1970 and are given by the caller, so a replayed capture gives the same outcomes each time.
     """
 
@@ -50,6 +51,7 @@ class Session:
         *,
         sealed_only: bool = False,
         keys: Registry | None = None,
+        is_signed: IsSigned | None = None,
     ) -> None:
         self._registry = registry
         self._limits = limits or Limits()
@@ -57,7 +59,7 @@ class Session:
         self._tracks: dict[bytes, Track] = {}
         self._ordering: set[bytes] = set()  # devices with frames that wait for order
         self._directory = Directory(registry, self._limits.descriptors)
-        self._prover = Prover(keys or registry, self._directory, sealed_only=sealed_only)
+        self._prover = Prover(keys or registry, self._directory, sealed_only=sealed_only, is_signed=is_signed)
         self._wanted = Wanted(self._limits.held_bytes // 2, self._limits.ask_us)
         self._aside = Aside(self._limits.held_bytes // 2)
         self._now_us = 0
