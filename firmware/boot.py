@@ -163,7 +163,7 @@ def _papers(board, config):
     key = cose_key(config.key)
     streams = [row[0] for row in board.sensors()]
     scalars = [Battery] if board.BATTERY else []
-    papers = texts, thumbprint(key), contents(texts, key, config.policy, streams, scalars, config.spo2, _LIMIT)
+    papers = texts, thumbprint(key), contents(texts, key, config, streams, scalars, _LIMIT)
     drop("descriptor", "identity", "signals")
     return papers
 
@@ -195,7 +195,10 @@ def _links(app, config):
         if kind != "serial":
             stream = __import__("links." + kind, None, None, ("make",)).make(app.hal, config, peer)
         repl = config.repl and kind == "serial"
-        app.links.append(Link(stream, app.journal, app.control, config.window, repl, _LIMIT))
+        link = Link(stream, app.journal, app.control, config.window, repl, _LIMIT)
+        if kind == "mqtts" and config.durable == "broker":
+            link.keep()
+        app.links.append(link)
     _last(app.links[0])
     _last(app.links[0].window, Receiver)
 

@@ -6,7 +6,7 @@ from settings import SETTINGS
 from wire import MAX_COEFFICIENTS
 
 # Which links there are, and whether host:port says with whom.
-_LINKS = {"serial": False, "tls": True, "ble": False}
+_LINKS = {"serial": False, "tls": True, "mqtts": True, "ble": False}
 
 # what only provisioning sets; name: (default, smallest, largest), or (default, allowed) for texts and lists, or a
 # boolean; `spo2` is a polynomial
@@ -18,6 +18,7 @@ SETTINGS.update(
         "hedge": (True,),
         "spo2": ("",),
         "links": (["serial"], _LINKS),
+        "durable": ("gateway", ("gateway", "broker")),
     }
 )
 

@@ -11,10 +11,12 @@ from wire import (
     CHANNELKEY_SCALE,
     CHANNELKEY_STREAM,
     CHANNELKEY_UNIT,
+    DURABLE_BROKER,
     KEY_BOARD,
     KEY_CALIBRATIONS,
     KEY_CHANNELS,
     KEY_DEVICE,
+    KEY_DURABLE,
     KEY_FIRMWARE,
     KEY_POLICY,
     KEY_PUBLIC_KEY,
@@ -28,20 +30,21 @@ from wire import (
 _POLICIES = {"sign": POLICY_SIGN, "seal": POLICY_SEAL, "private": POLICY_PRIVATE}
 
 
-def contents(texts, key, policy, streams, scalars, spo2, most):
-    # The fields, a map of at most so many bytes. texts: (firmware, board, name); policy: its name in the configuration;
-    # streams, scalars: drivers, in order; spo2: the curve of that reading, if there is one.
+def contents(texts, key, config, streams, scalars, most):
+    # The fields, a map of at most so many bytes. texts: (firmware, board, name); streams, scalars: drivers, in order.
     fields = {
         KEY_VERSION: VERSION,
         KEY_FIRMWARE: texts[0],
         KEY_BOARD: texts[1],
         KEY_DEVICE: texts[2],
         KEY_PUBLIC_KEY: key,
-        KEY_POLICY: _POLICIES[policy],
+        KEY_POLICY: _POLICIES[config.policy],
         KEY_CHANNELS: _channels(streams, scalars),
     }
-    if spo2:
-        fields[KEY_CALIBRATIONS] = {int(_signal("spo2")[0]): spo2}
+    if config.durable == "broker":
+        fields[KEY_DURABLE] = DURABLE_BROKER
+    if config.spo2:
+        fields[KEY_CALIBRATIONS] = {int(_signal("spo2")[0]): config.spo2}
     buf = memoryview(bytearray(most))
     return bytes(buf[: put(buf, 0, fields)])
 

@@ -35,6 +35,7 @@ class Link:
     unlogged = 0  # lines dropped because one was waiting
     _line = None  # the log line that waits, as it goes out
     _command = None  # the command being handled, slice by slice
+    _keeps = False  # whether what the stream's other end has taken is durable
 
     def __init__(self, stream, journal, control, window=8, repl=True, size=MAX_FRAME, resend=3_000_000):
         self.stream = stream
@@ -54,13 +55,16 @@ class Link:
         self._ctrl_c = False
         # However talkative the peer is, something is sent after each read, and a frame may go after each reply.
         self._listened = self._owing = False
-        self._gap = body = gap(size)
-        self._out = memoryview(bytearray(room(size)))
+        self._message = getattr(stream, "message", None)
+        self._hail = getattr(stream, "hail", None)
+        before = getattr(stream, "room", 0)
+        self._gap = body = before + gap(size)
+        self._out = memoryview(bytearray(before + room(size)))
         self._body = self._out[body : body + size]
         self._reply = self._out[body : body + MAX_COMMAND]
         self._loaded = -1  # bytes of a body that waits to be made a packet
-        self._type = 0
-        self._id = 0
+        self._type = self._id = 0
+        self._seq = 0  # of the frame that is loaded, 0 if what is loaded is none
         self._position = 0
         self._end = 0
         self._session = stream.session
@@ -86,6 +90,11 @@ class Link:
 
     def acknowledged(self, first, last):
         self.window.acknowledged(first, last)
+
+    def keep(self):
+        # From now on what the stream's other end has taken is durable, whoever reads there.
+        self._keeps = True
+        self.stream.stored = self.control.stored
 
     def log(self, level, text):
         # never keys, never personal data
@@ -123,9 +132,16 @@ class Link:
         if self._command or self._asked >= 0:
             return self._handle()
         self._owing = False
-        if self.linked(now):
-            return self._load(now)
-        return None
+        if self._keeps and self.stream.ready:
+            if self._heard is None:
+                self._describe = True
+                self.window.catch_up()
+            self._heard = now
+        if not self.linked(now):
+            if not (self._hail and self._hail(now)):
+                return None
+            self.log(LOGLEVEL_INFO, "here")
+        return self._load(now)
 
     def _begin(self):
         # Somebody else may be at the other end: what was under way is dropped. A command goes on, unanswered.
@@ -199,8 +215,11 @@ class Link:
     def _encode(self):
         n = self._loaded
         self._loaded = -1
-        self._position = 0
-        self._end = encode(self._out, self._gap, n, self._type, self._id)
+        if self._message:
+            self._position, self._end = self._message(self._out, self._gap, n, self._type, self._id, self._seq)
+        else:
+            self._position = 0
+            self._end = encode(self._out, self._gap, n, self._type, self._id)
         return ("viper", 3000 + 2 * n)
 
     def _handle(self):
@@ -222,11 +241,12 @@ class Link:
             self._asked = -1
         return ("bytecode", 500)
 
-    def _put(self, type, n, id=-1):
+    def _put(self, type, n, id=-1, seq=0):
         if id < 0:
             id = self._count = (self._count + 1) & 0xFF
         self._type = type
         self._id = id
+        self._seq = seq
         self._loaded = n
 
     def _load(self, now):
@@ -239,6 +259,7 @@ class Link:
             return ("bytecode", 50)
         if self._describe:
             self._describe = False
+            seq = 0
             n = self.journal.read_descriptor(self._body)
         else:
             seq = self.window.choose(now)
@@ -248,5 +269,5 @@ class Link:
             if not n:
                 self.window.gone()
         if n:
-            self._put(PACKETTYPE_FRAME, n)
+            self._put(PACKETTYPE_FRAME, n, -1, seq)
         return ("bytecode", 600)

@@ -11,4 +11,12 @@
 #                      a FIFO can wait is announced: ("long", 0), and done by the next call. The serial port has none:
 #                      there the bytes are watched for those that ask for the prompt
 #
+# One that carries messages, each a frame or packets (SPEC.md section 9), has besides
+#
+#   room               bytes that a Link keeps free in front of what message() is given
+#   message(buffer, body, n, type, id, seq)
+#                      makes one message of buffer[body:body+n] in place; returns where it begins and ends
+#   hail(now)          whether it is time to say something unasked, so that a reader knows of this device
+#   ready, stored      whether messages can go out; a function of the number of each frame that was taken, or None
+#
 # To add a kind: its module here, a line in _LINKS of config.py.

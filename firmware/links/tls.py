@@ -52,6 +52,7 @@ class Tls:
     # hello: what is written first, as soon as that can be
     up = False
     session = 0
+    proven = True  # whether a byte from there shows that we are welcome
     why = ""  # the last session ended
     hello = b"\0"  # a delimiter: a packet may have one in front
 
@@ -142,6 +143,7 @@ class Tls:
         self.up = True
         self._heard = now
         self._stuck = 0
+        self.begin(now)
         self._next = self.hold
         return ("modmul", _HANDSHAKE)
 
@@ -149,7 +151,11 @@ class Tls:
         if now > self._at:
             raise OSError("no answer")
 
+    def begin(self, now):
+        pass
+
     def hold(self, now):
+        # one slice while the connection stands
         if now - self._heard > _SILENT or (self._stuck and now - self._stuck > _SILENT):
             raise OSError("silent")
 
@@ -167,7 +173,8 @@ class Tls:
             self.lose("closed")
         elif n:
             self._heard = self._now
-            self._tries = 0
+            if self.proven:
+                self._tries = 0
         return n
 
     def write(self, buffer, n):

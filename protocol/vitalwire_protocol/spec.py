@@ -149,6 +149,7 @@ class Key(IntEnum):
     POLICY = 21
     CHANNELS = 22
     CALIBRATIONS = 23
+    DURABLE = 24
     PRIVATE = 25
 
 
@@ -173,6 +174,13 @@ class Policy(IntEnum):
     SIGN = 1  # every frame is a COSE_Sign1
     SEAL = 2  # frames are COSE_Mac0; a COSE_Sign1 now and then seals those before it
     PRIVATE = 3  # every frame is a COSE_Sign1; samples and what befell the wearer are encrypted in it
+
+
+class Durable(IntEnum):
+    """Whose word is enough for a device to erase a frame."""
+
+    READER = 1  # a reader's acknowledgement, for which it holds the device's secret
+    BROKER = 2  # that, or the word of a message broker that it has taken the frame
 
 
 class Mark(IntEnum):

@@ -76,6 +76,7 @@ class Descriptor:
     policy: int
     channels: tuple[Channel, ...]
     calibrations: tuple[Calibration, ...] = ()
+    durable: int = 1  # whose word the device erases frames on: `spec.Durable`
     streams: tuple[tuple[Channel, ...], ...] = field(init=False, repr=False, compare=False)  # of each stream, in order
 
     def __post_init__(self) -> None:

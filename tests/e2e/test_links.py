@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import random
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
+import paho.mqtt.client as paho
 import pytest
-from tests.gateway.site import Site
+from tests.gateway.site import FAR, Site
+from tests.mosquitto import Mosquitto
 from tests.papers import Authority, put
 from tests.sinks.servers import free_port
 
 from vitalwire import crypto
-from vitalwire.gateway import Concluded, SourceChanged, Spooled
+from vitalwire.frame import parse
+from vitalwire.gateway import Concluded, SourceChanged
+from vitalwire.messages import Descriptor
 from vitalwire.registry import Registry
-from vitalwire.session import Duplicate, SecurityEvent
-from vitalwire.spool import Entry
+from vitalwire.session import Burned, Duplicate, SecurityEvent
+from vitalwire_protocol.spec import Counter, Durable, Kind
 from vitalwire_tools.provision import Identity
 from vitalwire_tools.virtual.board import VirtualBoard
 from vitalwire_tools.virtual.machine import Options, create
@@ -60,17 +66,23 @@ class Ward:
             f'tls = {{ certificate = "{pem}", key = "{key}", ca = "{self.authority.pem}" }}\n'
         )
 
-    def entries(self) -> list[Entry]:
-        """Return what is durable, in order."""
-        return [entry for event in self.site.of(Spooled) for entry in event.entries]
+    def seqs(self) -> list[int]:
+        """Return the numbers of what is durable: the spool holds all of it, since nothing takes it on."""
+        database = f"file:{self.folder / 'spool.db'}?mode=ro"
+        with suppress(sqlite3.OperationalError), closing(sqlite3.connect(database, uri=True)) as spool:
+            return [seq for (seq,) in spool.execute("SELECT seq FROM entries")]
+        return []  # it is not there yet
 
     async def whole(self, count: int) -> None:
-        """Wait until so many frames are durable, each number from the first on once; late ones may come later."""
-        await self.site.until(lambda: len(self.entries()) >= count and self._gapless())
-        assert len({entry.seq for entry in self.entries()}) == len(self.entries())
+        """Wait until so many frames are durable, each number from the first on once, but for proven never made."""
+        await self.site.until(lambda: len(seqs := self.seqs()) >= count and not self._missing(seqs))
+        seqs = self.seqs()
+        assert len(set(seqs)) == len(seqs)
 
-    def _gapless(self) -> bool:
-        return {entry.seq for entry in self.entries()} == set(range(1, len(self.entries()) + 1))
+    def _missing(self, seqs: list[int]) -> set[int]:
+        burned = [event.outcome for event in self.site.of(Concluded) if isinstance(event.outcome, Burned)]
+        never = {seq for each in burned for seq in range(each.first, each.last + 1)}
+        return set(range(1, max(seqs))) - set(seqs) - never
 
 
 @pytest.fixture
@@ -99,7 +111,7 @@ async def test_a_board_connects_again_and_loses_nothing(ward: Ward) -> None:
     ward.site.configure(ward.listen(), NOWHERE)
     for count in (10, 40):
         async with ward.site.running():
-            await ward.site.until(lambda count=count: len(ward.entries()) >= count)
+            await ward.site.until(lambda count=count: len(ward.seqs()) >= count)
         await asyncio.sleep(1)
     async with ward.site.running():
         await ward.whole(70)
@@ -113,14 +125,83 @@ async def test_a_board_cut_at_random_moments_loses_nothing(ward: Ward) -> None:
     moments = random.Random(7)
     async with ward.site.running():
         for _ in range(4):
-            known = len(ward.entries())
-            await ward.site.until(lambda known=known: len(ward.entries()) > known + 3)
+            known = len(ward.seqs())
+            await ward.site.until(lambda known=known: len(ward.seqs()) > known + 3)
             await asyncio.sleep(moments.uniform(0, 0.4))
             board.power_cut()
             board.power_on()
-        known = len(ward.entries())
-        await ward.site.until(lambda: len(ward.entries()) > known + 8)
-    entries = ward.entries()
-    assert len({entry.seq for entry in entries}) == len(entries)
-    assert {entry.boot for entry in entries} == {1, 2, 3, 4, 5}
+        await ward.whole(len(ward.seqs()) + 8)
     assert not [event for event in ward.site.of(Concluded) if isinstance(event.outcome, SecurityEvent)]
+
+
+# ---------------------------------------------------------------- MQTT
+
+
+@pytest.fixture
+def hub(ward: Ward) -> Iterator[Mosquitto]:
+    """A broker that demands certificates and lets each device publish and hear its own topics only."""
+    pem, key = ward.authority.server()
+    rules = ward.folder / "acl"
+    rules.write_text(
+        "user gateway\ntopic readwrite #\n"
+        "pattern write devices/%u/messages/events/#\npattern read devices/%u/messages/devicebound/#\n"
+    )
+    lines = [
+        f"cafile {ward.authority.pem}", f"certfile {pem}", f"keyfile {key}", "require_certificate true",
+        "use_identity_as_username true", f"acl_file {rules}",
+    ]  # fmt: skip
+    with Mosquitto(ward.folder / "broker", lines, anonymous=False) as started:
+        yield started
+
+
+def subscribed(ward: Ward, hub: Mosquitto) -> str:
+    """Return the table of a source that takes what boards publish there."""
+    pem, key = ward.authority.server("gateway")
+    return (
+        f'[source.hub]\nkind = "mqtt"\ntopics = "iothub"\nhost = "localhost"\nport = {hub.port}\n'
+        f'tls = {{ ca = "{ward.authority.pem}", certificate = "{pem}", key = "{key}" }}\n'
+    )
+
+
+@pytest.mark.asyncio
+async def test_over_mqtt_nothing_is_lost_and_nothing_comes_twice(ward: Ward, hub: Mosquitto) -> None:
+    """What is published is acknowledged by the gateway behind the broker, over the broker's and its own restarts."""
+    ward.board([f"mqtts://localhost:{hub.port}"])
+    ward.site.configure(subscribed(ward, hub), NOWHERE)
+    async with ward.site.running():
+        await ward.whole(20)
+        await asyncio.to_thread(hub.stop)
+        await asyncio.to_thread(hub.start)
+        await ward.whole(60)
+    async with ward.site.running():
+        await ward.whole(120)
+
+
+@pytest.mark.asyncio
+async def test_a_brokers_word_is_enough_where_that_is_announced(ward: Ward, hub: Mosquitto) -> None:
+    """With `durable` set to broker nobody need read: what the broker took is erased, and the descriptor says so."""
+    pem, key = ward.authority.server("gateway")
+    heard: queue.Queue[bytes] = queue.Queue()
+    client = paho.Client(paho.CallbackAPIVersion.VERSION2, "listener")
+    client.tls_set(str(ward.authority.pem), str(pem), str(key))
+    client.on_message = lambda client, data, message: heard.put(bytes(message.payload))
+    client.on_connect = lambda *_: client.subscribe("devices/+/messages/events/#", 1)
+    client.connect("localhost", hub.port)
+    client.loop_start()
+    ward.board([f"mqtts://localhost:{hub.port}"], settings={"durable": "broker"})
+    seen: list[int] = []
+    try:
+        while True:
+            frame = parse(await asyncio.to_thread(heard.get, timeout=FAR))
+            if frame.kind == Kind.DESCRIPTOR:
+                assert isinstance(frame.body, Descriptor)
+                assert frame.body.durable == Durable.BROKER
+            seen.append(frame.seq)
+            if frame.kind == Kind.STATUS and frame.seq > 20:
+                assert frame.counters[Counter.UNACKED] < 10
+                break
+    finally:
+        client.disconnect()
+        client.loop_stop()
+    assert set(range(1, max(seen) + 1)) == set(seen)
+    assert len(seen) <= len(set(seen)) + 2  # the descriptor goes once more

@@ -129,6 +129,8 @@ def described(body: Descriptor, keys: Any) -> dict[int, Any]:
         found[Key.CALIBRATIONS] = {
             each.mdc: [[number.mantissa, number.exponent] for number in each.coefficients] for each in body.calibrations
         }
+    if Key.DURABLE in keys:
+        found[Key.DURABLE] = body.durable
     return {**found, Key.PUBLIC_KEY: point, Key.POLICY: body.policy, Key.CHANNELS: channels}
 
 

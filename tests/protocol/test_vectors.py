@@ -19,8 +19,8 @@ from vitalwire_protocol import spec
 HERE = Path(__file__).parent
 FIRMWARE = HERE.parents[1] / "firmware"
 VECTORS = HERE.parents[1] / "protocol" / "vectors"
-FILES = [VECTORS / f"{name}{part}.jsonl" for part in ("", "-2", "-3") for name in ("accepted", "refused")]
-MAKERS = ["make_accepted.py", "make_refused.py", "make_policies.py", "make_calibration.py"]
+FILES = [VECTORS / f"{name}{part}.jsonl" for part in ("", "-2", "-3", "-4") for name in ("accepted", "refused")]
+MAKERS = ["make_accepted.py", "make_refused.py", "make_policies.py", "make_calibration.py", "make_durable.py"]
 RUNNER = HERE / "run_vectors.py"
 DEVICE = HERE / "adapter_device.py"
 AES = HERE.parent / "aes32" / "cryptolib.py"  # the 32-bit build has none
@@ -37,9 +37,9 @@ SDK: dict[str, int] = {
     "crc32 read": 3,
     "thumbprint read": 2,
     "derived read": 6,
-    "frame read": 42,
-    "frame written": 42,
-    "frame refused": 241,
+    "frame read": 47,
+    "frame written": 47,
+    "frame refused": 247,
     "mac-frame read": 10,
     "mac-frame written": 10,
     "mac-frame refused": 30,
@@ -72,10 +72,10 @@ DEVICES: dict[str, int] = {
     "crc32 read": 3,
     "thumbprint read": 2,
     "derived read": 6,
-    "frame read": 42,
-    "frame written": 41,
+    "frame read": 47,
+    "frame written": 46,
     "frame refused": 87,
-    "frame blind": 154,
+    "frame blind": 160,
     "mac-frame read": 10,
     "mac-frame written": 10,
     "mac-frame refused": 30,

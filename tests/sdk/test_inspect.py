@@ -11,10 +11,10 @@ from vitalwire.frame import parse
 from vitalwire.inspect import Row, explain
 from vitalwire.messages import Calibration, Decimal10, Descriptor
 from vitalwire.testing import FakeDevice, flipped, high_s
-from vitalwire_protocol.spec import Event, EventKey, Mark
+from vitalwire_protocol.spec import Durable, Event, EventKey, Mark
 
 CURVE = Calibration(150456, (Decimal10(1105, -1), Decimal10(-25, 0)))
-DEVICE = FakeDevice("inspected", calibrations=[CURVE, Calibration(7, CURVE.coefficients)])
+DEVICE = FakeDevice("inspected", calibrations=[CURVE, Calibration(7, CURVE.coefficients)], durable=Durable.BROKER)
 DEVICE.utc_us = 1_760_000_000_000_000
 BODY = parse(DEVICE.descriptor()).body
 assert BODY is not None
@@ -92,6 +92,7 @@ def test_channels_of_a_descriptor_are_told() -> None:
     assert said(rows, "POLICY = SIGN")
     assert said(rows, "DEVICE = 'inspected'")
     assert said(rows, "SPO2, 2 entries")
+    assert said(rows, "DURABLE = BROKER")
     assert said(rows, "mantissa = 1105").path == "/2/23/150456/0/0"
 
 

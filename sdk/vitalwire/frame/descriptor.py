@@ -38,6 +38,7 @@ def read_descriptor(fields: Mapping[int, Any], digest: bytes) -> Descriptor:
         policy=integer(fields, Key.POLICY, 1, 255),
         channels=_agree(tuple(_channel(entry) for entry in entries)),
         calibrations=_calibrations(fields) if Key.CALIBRATIONS in fields else (),
+        durable=integer(fields, Key.DURABLE, 1, 255) if Key.DURABLE in fields else int(spec.Durable.READER),
     )
 
 

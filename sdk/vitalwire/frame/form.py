@@ -29,7 +29,7 @@ _DESCRIBED = _COMMON | {int(Key.DESCRIPTOR)}
 KNOWN: dict[int, frozenset[int]] = {  # of each kind, the keys that mean something in it
     Kind.DESCRIPTOR: _COMMON
     | set(map(int, (Key.VERSION, Key.DEVICE, Key.PUBLIC_KEY, Key.BOARD, Key.FIRMWARE, Key.POLICY)))
-    | set(map(int, (Key.CHANNELS, Key.CALIBRATIONS))),
+    | set(map(int, (Key.CHANNELS, Key.CALIBRATIONS, Key.DURABLE))),
     Kind.DATA: _DESCRIBED | set(map(int, (Key.BLOCKS, Key.MARKS, Key.SCALARS, Key.PRIVATE))),
     Kind.EVENT: _DESCRIBED | {int(Key.EVENTS), int(Key.PRIVATE)},
     Kind.STATUS: _DESCRIBED | {int(Key.COUNTERS)},

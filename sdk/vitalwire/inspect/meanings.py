@@ -50,6 +50,7 @@ VALUES: dict[tuple[str, int], Callable[[object], str]] = {
     ("header", spec.Header.ALG): named(spec.Alg),
     ("frame", Key.KIND): named(spec.Kind),
     ("frame", Key.POLICY): named(spec.Policy),
+    ("frame", Key.DURABLE): named(spec.Durable),
     ("frame", Key.TICKS): lambda value: f"{seconds(value)} since the boot",
     ("frame", Key.UTC): _utc,
     ("frame", Key.UTC_ACCURACY): _accuracy,

@@ -67,10 +67,12 @@ class FakeDevice:
         policy: spec.Policy = spec.Policy.SIGN,
         group: int = 8,
         calibrations: Sequence[Calibration] = (),
+        durable: spec.Durable | None = None,
     ) -> None:
         self.name = name
         self.channels = tuple(channels)
         self.calibrations = tuple(calibrations)
+        self.durable = durable
         self.policy = policy
         self.secret = secrets.token_bytes(spec.SECRET_SIZE)
         self.private_key = private_key or ec.generate_private_key(ec.SECP256R1())
@@ -152,6 +154,7 @@ class FakeDevice:
         curves = {each.mdc: [[c.mantissa, c.exponent] for c in each.coefficients] for each in self.calibrations}
         return {
             **({Key.CALIBRATIONS: curves} if curves else {}),
+            **({Key.DURABLE: int(self.durable)} if self.durable else {}),
             Key.VERSION: spec.VERSION,
             Key.DEVICE: self.name,
             Key.PUBLIC_KEY: key,

@@ -141,6 +141,7 @@ def check_descriptor(keys: dict[int, Any]) -> None:
     for decimal in [decimal for curve in curves.values() for decimal in listed(curve, 1, 4)]:
         mantissa, exponent = listed(decimal, 2, 2)
         need(whole(mantissa, -(2**63), TOP) and whole(exponent, -24, 24), "calibration")
+    need(whole(keys.get(24, 1), 1, 255), "durable")
     rates: list[Any] = []
     names: set[str] = set()
     before = None

@@ -58,6 +58,7 @@ def largest(board: str, names: Iterable[str]) -> int:
         Key.FIRMWARE: "x" * Limit.MAX_TEXT,
         Key.POLICY: int(spec.Policy.SIGN),
         Key.CHANNELS: channels,
+        Key.DURABLE: int(spec.Durable.BROKER),
         Key.CALIBRATIONS: {spec.SIGNALS[name].mdc: curve for name in spec.CALIBRATED},
     }
     return len(cbor.encode(contents)) + _WRAPPING

@@ -24,6 +24,7 @@ DEVICE_ENUMS: tuple[tuple[type[IntEnum], str], ...] = (
     (spec.Key, "KEY_"),
     (spec.ChannelKey, "CHANNELKEY_"),
     (spec.Policy, "POLICY_"),
+    (spec.Durable, "DURABLE_"),
     (spec.Mark, "MARK_"),
     (spec.Event, "EVENT_"),
     (spec.EventKey, "EVENTKEY_"),

@@ -4,6 +4,11 @@
     PREFIX/DEVICE/replies    from the device: packets, as on a stream (SPEC section 9)
     PREFIX/DEVICE/commands   to the device: packets; acknowledgements among them, once its frames are durable
 
+With `topics = "iothub"` they are IoT Hub's, which our firmware speaks; the content type tells frames from packets:
+
+    devices/DEVICE/messages/events/PROPERTIES   from the device: `$.ct` is application/cose, or PACKETS
+    devices/DEVICE/messages/devicebound/        to the device
+
 A frame whose port is full is left out: its device keeps what is not acknowledged and sends it again.
 """
 
@@ -14,7 +19,7 @@ import threading
 import time
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import quote, unquote
+from urllib.parse import parse_qs, unquote
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -34,19 +39,52 @@ CONNECT_SECONDS = 10.0
 LOOK = 2.0  # seconds between looks at which devices fell silent
 MOST_DEVICES = 10_000
 MOST_WAITING = 1024  # messages on their way from paho's thread
-FRAMES, REPLIES, COMMANDS = "frames", "replies", "commands"
+PACKETS = "application/vnd.vitalwire.packets"
 
 
 class Settings(BrokerSettings, SourceSettings):
-    """`prefix` may have several levels."""
+    """`prefix`, of `plain` topics, may have several levels."""
 
     kind: Literal["mqtt"]
+    topics: Literal["plain", "iothub"] = "plain"
     prefix: str = Field("vitalwire", pattern=r"^[^+#]+[^+#/]$")
 
 
 def from_settings(settings: Settings) -> Mqtt:
     """Return the source of these settings."""
     return Mqtt(settings)
+
+
+class _Plain:
+    """Topics below a prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        self.filters = [f"{prefix}/+/frames", f"{prefix}/+/replies"]
+        self._prefix = prefix
+
+    def read(self, topic: str) -> tuple[str, bool]:
+        """Return a topic's level for the device, and whether a frame comes there."""
+        *_, level, what = topic.split("/")
+        return level, what == "frames"
+
+    def commands(self, level: str) -> str:
+        """Return where a device listens."""
+        return f"{self._prefix}/{level}/commands"
+
+
+class _IotHub:
+    """IoT Hub's topics."""
+
+    filters = ("devices/+/messages/events/#",)
+
+    def read(self, topic: str) -> tuple[str, bool]:
+        """Return a topic's level for the device, and whether a frame comes there."""
+        _, level, _, _, *properties = topic.split("/", 4)
+        return level, PACKETS not in parse_qs("".join(properties)).get("$.ct", ())
+
+    def commands(self, level: str) -> str:
+        """Return where a device listens."""
+        return f"devices/{level}/messages/devicebound/"
 
 
 @dataclass(slots=True)
@@ -82,6 +120,7 @@ class _Subscription:
     def __init__(self, settings: Settings, door: Door) -> None:
         self.worked = False
         self._settings = settings
+        self._topics = _IotHub() if settings.topics == "iothub" else _Plain(settings.prefix)
         self._door = door
         self._loop = asyncio.get_running_loop()
         self._lost: asyncio.Future[str] = self._loop.create_future()
@@ -135,8 +174,7 @@ class _Subscription:
         if code.is_failure:
             self._say(f"the broker refuses us: {code}")
         else:
-            prefix = self._settings.prefix
-            client.subscribe([(f"{prefix}/+/{FRAMES}", 1), (f"{prefix}/+/{REPLIES}", 1)])
+            client.subscribe([(each, 1) for each in self._topics.filters])
 
     def _on_subscribe(self, client: paho.Client, data: object, mid: int, codes: list[ReasonCode], _: object) -> None:
         refused = [code for code in codes if code.is_failure]
@@ -153,19 +191,19 @@ class _Subscription:
 
     def _take(self, topic: str, payload: bytes) -> None:
         self._room.release()
-        *_, level, what = topic.split("/")
+        level, is_frame = self._topics.read(topic)
         name = unquote(level)
         if name not in self._devices:
             if len(self._devices) >= MOST_DEVICES or self._lost.done():
                 return
-            commands = f"{self._settings.prefix}/{quote(name, safe=' ')}/{COMMANDS}"
+            commands = self._topics.commands(level)
             port = self._door.open(name, (name,), lambda packets: self._send(commands, packets))
             self._devices[name] = _Device(port, 0.0)
         device = self._devices[name]
         device.heard = time.monotonic()
         if device.port.is_full:
             return
-        if what == FRAMES:
+        if is_frame:
             device.port.give_frame(payload)
         else:
             device.port.give(payload)
