@@ -1,6 +1,6 @@
 # The board's loop: sensors first, then one slice of whatever is next, then rest. Owns no hardware of its own.
-# A slice says ("long", 0) before something that takes long on a chip; then every FIFO is emptied first. It says
-# ("gc", 1) where garbage is to be collected.
+# A slice says ("long", 0) before something that takes long on a chip; then every FIFO is emptied first. So it is before
+# garbage is collected, which is reckoned by what was done: where an allocation does it, no FIFO is asked.
 import gc
 
 from clock import Clock
@@ -34,12 +34,18 @@ from wire import (
     EVENTKEY_UTC_ACCURACY,
 )
 
-_TURN = const(18)  # about what one turn costs besides its slices, in loop iterations
-_SLICE = const(12)  # and a slice besides what it says
-_SENSE = const(12)  # and a look at all sensors besides what is read
+# About what it costs, in loop iterations, counted on a 32-bit build:
+_WAKE = const(17)  # a turn that only looks at the sensors
+_TURN = const(38)  # any other, besides its slices
+_ASK = const(24)  # that recorder and link have nothing to do
+_SLICE = const(12)  # a slice besides what it says
+_SENSE = const(17)  # a look at all sensors besides what is read
 _LOOK = const(1_000_000)  # us after which the sensors are looked at in any case
 _SERVE = const(15_000)  # us; a serial port at 115200 baud fills its 256 bytes in 22 ms
-_SLICES = const(56)  # about what a frame takes
+_REST = const(100_000)  # us; what comes in ends the rest
+_ENOUGH = const(74_000)  # bytes of garbage worth a collection: where words have 32 bits some 87,000 are free
+_MODMUL = const(258)  # bytes that one multiplication of a signature leaves there
+_OTHER = const(380)  # and a slice of anything else, or a turn
 
 
 class App:
@@ -60,10 +66,10 @@ class App:
         self.job = None
         self.due = 0  # when a sensor is to be looked at, if no interrupt comes before
         self.serve = 0  # when the link is, even while a frame is being made
+        self.rest = 0  # and when at the latest while nothing is
         self.busy = 0
         self.heap_low = gc.mem_free()  # the least that was free after a collection
-        self._slices = 0  # of this job
-        self._collect = 1  # the one before which garbage is collected: another in each frame
+        self._garbage = 0  # bytes, reckoned
 
     # ------------------------------------------------------------ the loop
 
@@ -79,11 +85,28 @@ class App:
 
     def turn(self):
         hal = self.hal
-        hal.feed()
         start = now = hal.ticks()
+        full = self._garbage > _ENOUGH
+        looked = full or now >= self.due or hal.edge()
+        if looked:
+            self.sense(now, full)
+            if full:
+                self._tidy()
+        if looked and now < self.rest and now < self.recorder.due:
+            hal.spend("bytecode", _WAKE)
+            worked = False
+        else:
+            worked = self._serve(now)
+        now = hal.ticks()
+        self.busy += now - start
+        if not worked:
+            hal.idle(min(self.recorder.due, self.due))
+
+    def _serve(self, now):
+        # everything but the sensors; returns whether there was anything
+        hal = self.hal
+        hal.feed()
         hal.spend("bytecode", _TURN)
-        if now >= self.due or hal.edge():
-            self.sense(now, False)
         worked = self._work(now)
         now = hal.ticks()
         if not worked or now >= self.serve:
@@ -92,11 +115,11 @@ class App:
             if self._links(hal.wall()):
                 worked = True
             else:
+                hal.spend("bytecode", _ASK)
                 self.serve = now + _SERVE
-        now = hal.ticks()
-        self.busy += now - start
-        if not worked:
-            hal.idle(min(self.recorder.due, self.due))
+        if worked:
+            self.rest = 0
+        return worked
 
     def sense(self, now, early):
         self.hal.spend("bytecode", _SENSE)
@@ -109,7 +132,11 @@ class App:
             if at < due:
                 due = at
         for stream in self.scalars:
-            due = min(due, stream.service(now, False))
+            at = stream.due
+            if at <= now:
+                at = stream.service(now, False)
+            if at < due:
+                due = at
         self.due = due
 
     def _work(self, now):
@@ -118,24 +145,18 @@ class App:
             self.job = self.recorder.next(now)
             if self.job is None:
                 return False
-            self._slices = 0
         hal = self.hal
         job = self.job
         until = min(self.due, self.serve)
         try:
             while True:
-                self._slices += 1
-                if self._slices == self._collect:
-                    self._tidy()
-                else:
-                    self._slice(next, job)
+                self._slice(next, job)
                 hal.spend("bytecode", _SLICE)
-                if hal.ticks() >= until or hal.edge():
+                if hal.ticks() >= until or hal.edge() or self._garbage > _ENOUGH:
                     return True
         except StopIteration:
             self.job = None
             self.due = 0  # a sensor may have waited for its ring to be emptied
-            self._collect = self._collect % _SLICES + 1
         return True
 
     def _links(self, wall):
@@ -149,6 +170,7 @@ class App:
             # who asked for it over the link has its answer first
             if link.repl_requested and not (link.linked(wall) and not link.idle()):
                 self.leaving = True
+        self.rest = self.hal.ticks() + _REST if idle else 0
         if self.rebooting and idle:
             self.journal.flush()
             self.hal.reset(self.rebooting)
@@ -163,14 +185,13 @@ class App:
         if done is None:
             return False
         kind, units = done
-        if kind == "gc":
-            self._tidy()
-        else:
-            self.hal.spend(kind, units)
+        self._garbage += units * _MODMUL if kind == "modmul" else _OTHER
+        self.hal.spend(kind, units)
         return True
 
     def _tidy(self):
         gc.collect()
+        self._garbage = 0
         self.heap_low = min(self.heap_low, gc.mem_free())
         self.hal.spend("gc", 1)
 

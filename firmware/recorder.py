@@ -43,6 +43,7 @@ class Recorder:
         self._part = 1  # a frame takes one part-th of its share where the whole does not fit into one
 
     def report(self, code, details, ticks):
+        self.due = 0
         if len(self.events) >= 2 * MAX_EVENTS:
             self.events_lost += 1
         else:

@@ -65,8 +65,8 @@ class Stream:
         try:
             if self.up:
                 due = sensor.due(now)
-                if due <= now or (early and (sensor.SHALLOW or due - now < sensor.EARLY)):
-                    if sensor.SHALLOW:
+                if due <= now or (early and due - now < sensor.EARLY):
+                    if sensor.EARLY:
                         sensor.early = early
                     if sensor.read(self.ring, now) and self._wait > _SOONEST:
                         self._sound(now)

@@ -25,8 +25,7 @@ class Sensor:
     DELAY = 0  # microseconds from the interrupt to the time of reading
     PATIENCE = 500000  # microseconds without a sample after which a chip counts as dead
     WAKES = True  # whether the board has to wake when the interrupt comes; else any time before due() will do
-    EARLY = 0  # microseconds before it is due that it is read instead, if the board does something long
-    SHALLOW = False  # whether the FIFO must be emptied before the board does something long: then `early` is set
+    EARLY = 0  # microseconds before it is due that it is read instead, `early` set, if something long comes next
 
     lead_off = early = False  # a driver that sets these has them from the first: reading allocates nothing
 

@@ -22,10 +22,11 @@ _CNFG_ECG = const(0x15)
 _FIFO_BURST = const(0x20)
 
 _EINT = const(0x800000)
-_EOVF = const(0x400000)
 _PLLINT = const(0x000100)
-_LDOFF = const(0x00000F)
-_RESERVED = const(0x0FF0F0)
+# of STATUS, its first byte: EINT and EOVF; its last: LDOFF
+_WAITING = const(0x80)
+_LOST = const(0x40)
+_LDOFF = const(0x0F)
 
 # uA: 85 uW at 1.1 V with the ECG channel on (page 1); vitalwire_tools.power reads it
 _SUPPLY_UA = const(77)
@@ -70,7 +71,7 @@ def _unpack(source: ptr8, target: ptr32, at: int, size: int) -> int:
         i += 3
     if tag < 2:
         flags |= _MORE
-    return n | flags << 8
+    return n << 8 | flags
 
 
 class MAX30003(Sensor):
@@ -80,7 +81,7 @@ class MAX30003(Sensor):
     RATE = (256, 1)
     SCALE = (3814697265625, -16)  # mV: 1 V reference / (2^17 * 20 V/V) = 25/65536
     INTERVAL = 15 * _PERIOD
-    SHALLOW = True
+    EARLY = 1_000_000  # whatever there is
 
     def __init__(self, spi, cs, irq):
         super().__init__(irq)
@@ -137,42 +138,51 @@ class MAX30003(Sensor):
         return 0
 
     def burst(self, ring, now):
-        status = self._get(_STATUS)
-        if status & _RESERVED:
+        cs = self.cs
+        spi = self.spi
+        short = self.short
+        short[0] = _STATUS << 1 | 1
+        cs(0)
+        spi.write_readinto(short, short)
+        cs(1)
+        status = short[1]
+        if status & 0x0F | (short[2] | short[3]) & 0xF0:
             raise OSError(5)  # a line nobody drives
-        self.next = now + self.INTERVAL
+        waiting = status & _WAITING
+        self.lead_off = bool(short[3] & _LDOFF)
+        self.next = now + 15 * _PERIOD
         start = ring.head
-        if status & _EOVF:
+        if status & _LOST:
             self._reset(ring, now)
-        elif not (status & _EINT or self.early):
+        elif not (waiting or self.early):
             self.next = now + 2 * _PERIOD
         else:
-            waiting = status & _EINT
-            if waiting and self.edge < 0 and self.irq:
-                self.edge = self.irq.take()  # it came since due() looked
+            irq = self.irq
+            if waiting and self.edge < 0 and irq:
+                self.edge = irq.take()  # it came since due() looked
             flags = 0
+            into = self.into
             while ring.space() >= _WORDS:
-                self.cs(0)
-                self.spi.write_readinto(self.out, self.into)
-                self.cs(1)
-                n = _unpack(self.into, ring.data[0], ring.place(ring.head), ring.size)
-                flags |= n >> 8
+                cs(0)
+                spi.write_readinto(self.out, into)
+                cs(1)
+                n = _unpack(into, ring.data[0], ring.place(ring.head), ring.size)
+                flags |= n
                 if flags & _MORE and not waiting:
                     raise OSError(5)  # a line at 0
-                ring.head += n & 255
-                if not n >> 8 & _MORE:
+                ring.head += n >> 8
+                if not n & _MORE:
                     break
             if flags & _RAIL:
                 self.saturated(ring, start, _LOW, _HIGH)
-            if self.irq:
-                self.irq.take()  # an interrupt in the midst of an early reading is of no known sample
+            if irq:
+                irq.take()  # an interrupt in the midst of the reading is of no known sample
             if waiting and ring.head > start:
                 self.stamp(ring, start + _THRESHOLD - 1, now, ring.head - 1)
             if flags & _OVERFLOW:
                 self._reset(ring, now)
             if ring.head == start:
                 self.ok = now  # a full ring is no fault of the chip's
-        self.lead_off = bool(status & _LDOFF)
         if self.lead_off and ring.head > start:
             ring.mark(ALL, MARK_LEAD_OFF, start, ring.head - start)
         return ring.head - start

@@ -2,9 +2,9 @@
 #
 # Its almost-full interrupt comes at 17 samples at the earliest (FIFO_CONFIG, 0x08), past half the FIFO. So the one of
 # a new sample is used: left uncleared it falls once a readout, at a sample whose index is known, and the readout
-# follows by the clock when 12 samples are there; nobody has to wake for it. A full FIFO stops, and OVF_COUNTER counts
-# up to 31 lost samples until the first is taken out (page 14); counter and samples are then read in one transfer, so
-# that hardly a loss falls between them.
+# follows by the clock when 12 samples are there, or 8 before the board does something long; nobody has to wake for it.
+# A full FIFO stops, and OVF_COUNTER counts up to 31 lost samples until the first is taken out (page 14); counter and
+# samples are then read in one transfer, so that hardly a loss falls between them.
 import micropython
 from micropython import const
 from ring import ALL
@@ -29,6 +29,7 @@ _RESET = const(0x40)
 # uA: 600 of the chip (page 2) and two LEDs of 7.2 mA for 411 us 400 times a second; vitalwire_tools.power reads it
 _SUPPLY_UA = const(2968)
 _CHUNK = const(12)  # samples of one burst
+_FEW = const(8)  # of an early one, and what two others leave of a full FIFO
 _DEPTH = const(32)
 _PERIOD = const(10000)
 _HIGH = const(0x3FFFF)
@@ -60,8 +61,8 @@ class MAX30102(Sensor):
     BITS = 19  # 18 without a sign
     RATE = (100, 1)
     SCALE = (1, 0)
-    EARLY = _PERIOD
     INTERVAL = 12 * _PERIOD + _PERIOD // 2
+    EARLY = INTERVAL - _FEW * _PERIOD
     WAKES = False
 
     def __init__(self, i2c, address, irq):
@@ -72,7 +73,8 @@ class MAX30102(Sensor):
         self.status = bytearray(7)
         self.into = bytearray(3 + 6 * _CHUNK)
         self.samples = memoryview(self.into)[3:]
-        self.rest = memoryview(self.into)[3 : 3 + 6 * (_DEPTH - 2 * _CHUNK)]
+        self.few = memoryview(self.into)[3 : 3 + 6 * _FEW]
+        self.early = False
 
     def _set(self, register, value):
         self.one[0] = value
@@ -137,14 +139,18 @@ class MAX30102(Sensor):
             rail = self._take(ring, _CHUNK)
             self.i2c.readfrom_mem_into(self.address, _DATA, self.samples)
             rail |= self._take(ring, _CHUNK)
-            self.i2c.readfrom_mem_into(self.address, _DATA, self.rest)
-            rail |= self._take(ring, _DEPTH - 2 * _CHUNK)
+            self.i2c.readfrom_mem_into(self.address, _DATA, self.few)
+            rail |= self._take(ring, _FEW)
             level = 0
         else:
             while level >= _CHUNK:
                 self.i2c.readfrom_mem_into(self.address, _DATA, self.samples)
                 rail |= self._take(ring, _CHUNK)
                 level -= _CHUNK
+            if self.early and level >= _FEW:
+                self.i2c.readfrom_mem_into(self.address, _DATA, self.few)
+                rail |= self._take(ring, _FEW)
+                level -= _FEW
         self.ahead = level
         self._wait(now)
         if ring.head == start:

@@ -38,17 +38,16 @@ def test_device_divides_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_collector_s_share_follows_the_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To the collections that the board charges come as many as its garbage fills the heap in between."""
-    counters = dict.fromkeys(range(device.FIRST, device.FIRST + len(device.KINDS)), 0)
+    """To the collections that the board charges come those that its garbage makes in between."""
+    counters = dict.fromkeys(range(device.FIRST, device.FIRST + len(device.KINDS) + 1), 0)
     counters |= {device.Counter.OVERRUNS: 0, device.Counter.UPTIME_S: 10}
     cost = board_file().cpu["esp32"]["gc"] / 1e9
-    for heaps, further in ((0.5, 0), (1.5, 1), (3.5, 3)):
-        counters[device.FIRST + len(device.KINDS)] = round(5 * heaps * device.FREE / device.NARROW)
-        counters[device.FIRST + len(device.KINDS) + 1] = 5
-        counters[device.FIRST + len(device.KINDS) - 1] = round(5 * cost * 1e6)
+    counters[device.FIRST + len(device.KINDS) - 1] = round(5 * cost * 1e6)
+    for further in (0, 5, 15):
+        counters[device.FIRST + len(device.KINDS) + 1] = further
         monkeypatch.setattr(device, "last_status", lambda *_, **__: counters)
         share = device.divide(10, "sign")["parts"]["collector"]
-        assert share == pytest.approx(5 * (1 + further) * cost / 10)
+        assert share == pytest.approx((5 + further) * cost / 10)
 
 
 def test_both_ways_of_compiling_encode() -> None:

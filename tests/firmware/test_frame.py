@@ -23,7 +23,7 @@ FIRMWARE = HERE.parents[1] / "firmware"
 AAD = b"vitalwire/1 frame"
 LARGEST = 3980  # a frame, so that every sector has room for one
 # at most, about 10 ms of an ESP32 each
-SLICE = {"long": 0, "bytecode": 700, "sha": 70, "modmul": 40, "viper": 1, "gc": 1}
+SLICE = {"long": 0, "bytecode": 700, "sha": 70, "modmul": 40, "viper": 1}
 
 Device = Callable[[str], list[Any]]
 KEY = ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value

@@ -40,14 +40,13 @@ def divide(seconds: int, policy: str, **options: Any) -> dict[str, Any]:
     `parts` has a share for each of KINDS; `share` is their sum without the link, which the
     design's limit does not include, and `total` the sum of all.
     """
-    watch = {"watch.py": WATCH.read_text()}
+    watch = {"watch.py": WATCH.read_text().replace("FREE", str(int(FREE / NARROW)))}
     counters = last_status(HEAP, seconds, policy, start="watch", modules=watch, **options)
     if counters is None:
         raise RuntimeError("the virtual board delivered no status")
     uptime = 1e6 * counters[Counter.UPTIME_S]
     parts = {name: counters[FIRST + number] / uptime for number, name in enumerate(KINDS)}
-    garbage, said = (counters[FIRST + len(KINDS) + n] for n in range(2))
-    further = said * int(NARROW * garbage / said / FREE)  # the heap fills up so often from one to the next
+    garbage, further = (counters[FIRST + len(KINDS) + n] for n in range(2))
     parts["collector"] += further * board_file().cpu["esp32"]["gc"] / 1e3 / uptime
     total = sum(parts.values())
     return {

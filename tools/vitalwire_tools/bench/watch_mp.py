@@ -1,6 +1,7 @@
 # Runs the board as main does, under MicroPython, and notes for what kind of work the virtual board's clock was charged.
 # A slice is charged after it was done, so what is being done is noted when a slice is handed over. The status frame
-# carries the sums in microseconds, and the bytes of garbage, under the counters from FIRST on.
+# carries the sums in microseconds, the bytes of garbage, and how often these fill a heap of FREE bytes from one collection
+# to the next, under the counters from FIRST on.
 """A board that watches itself; see above."""
 # ruff: noqa: D101, D102, D103
 
@@ -24,16 +25,20 @@ OF_FRAME = {"sha": "signing", "viper": "coding"}
 spent = dict.fromkeys(NAMES, 0)
 doing = "loop"
 charge = hal.spend
-held = garbage = collections = 0
+held = garbage = since = full = 0
 
 
 def spend(kind, n):
-    global held, garbage, collections
+    global held, garbage, since, full
     now = gc.mem_alloc()
     if kind == "gc":
-        collections += 1
+        since = 0
     else:
         garbage += now - held
+        since += now - held
+        if since > FREE:
+            since -= FREE
+            full += 1
     held = now
     before = hal.ticks()
     charge(kind, n)
@@ -73,7 +78,7 @@ class Watch(App):
         for i in range(len(NAMES)):
             found[FIRST + i] = spent[NAMES[i]]
         found[FIRST + len(NAMES)] = garbage
-        found[FIRST + len(NAMES) + 1] = collections
+        found[FIRST + len(NAMES) + 1] = full
         return found
 
 
