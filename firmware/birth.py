@@ -4,8 +4,9 @@ import json
 from hashlib import sha256
 
 from config import Config
+from identity import public_key
 from micropython import const
-from p256 import N, Signer, public_key
+from p256 import N, Signer
 
 _SEQUENCE = const(0x30)
 _EC_KEY = b"0Y0\x13\x06\x07*\x86H\xce=\x02\x01\x06\x08*\x86H\xce=\x03\x01\x07\x03B\0\x04"  # P-256, uncompressed

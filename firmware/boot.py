@@ -14,7 +14,7 @@ from p256 import Signer
 from packet import Receiver
 from recorder import Recorder
 from records import Records
-from sensors import Sensor, make
+from sensors import Sensor
 from sensors.battery import Battery
 from stream import Stream
 from unload import drop
@@ -37,7 +37,7 @@ from wire import (
     REPORTEDKEY_SETTINGS,
 )
 
-_LIMIT = const(2048)  # bytes of a frame; more in two
+_LIMIT = const(1792)  # bytes of a frame; more in two
 _PAUSE = const(10_000)  # us
 
 
@@ -74,6 +74,8 @@ def build(app):
     if not boot:
         app.job = _wait(app)
         boot = journal.boot + 1  # no frame will have it
+    else:
+        Journal.begin = None
     config.count(hal)
     gc.collect()
 
@@ -102,6 +104,7 @@ def build(app):
         )
     )
     app.recorder.begin(hal.ticks(), hal.reset_cause(), contents)
+    Recorder.begin = FrameMaker.boot_details = None
     _configure(app, config, on_proof, given_up)
     if on_trial:
         from trial import Trial
@@ -169,6 +172,8 @@ def _papers(board, config):
 
 
 def _streams(app, board, ms):
+    from wiring import make
+
     hal = app.hal
     for number, row in enumerate(board.sensors()):
         app.streams.append(Stream(number, make(hal, row), ms, app.report))
@@ -183,7 +188,7 @@ def _streams(app, board, ms):
     _last(stream.ring)
     _last(stream)
     for name in list(sys.modules):
-        if name == "board" or name.startswith("sensors"):
+        if name == "board" or name == "wiring" or name.startswith("sensors"):
             drop(name)
     gc.collect()
 

@@ -56,9 +56,10 @@ class Encoder:
     def steps(self, count):
         return 95 * count
 
-    # One block into out from pos on: head and body of `count` samples from index `start` of a ring; the position
-    # behind it. ValueError for what is out of range, then nothing of out in front of pos has changed.
-    def encode(self, ring, start, count, bits, out, pos):
+    # One block into out from pos on: head and body of `count` samples from index `start` of a ring, an array of 'i' or,
+    # `narrow`, of 'h'; the position behind it. ValueError for what is out of range, then nothing of out in front of pos
+    # has changed.
+    def encode(self, ring, start, count, bits, out, pos, narrow=False):
         size = len(ring)
         raw = (count * bits + 7) >> 3
         if not (0 < count <= len(self._z) and count <= size and 0 <= start < size and 0 < bits <= MAX_BITS):
@@ -66,22 +67,22 @@ class Encoder:
         if len(out) - pos < raw + 3:
             raise ValueError("space")
         w = self._w
-        used = load(ring, size, start, count, bits, w)
+        used = load(ring, ring, narrow, size, start, count, bits, w)
         if used < 0:
             raise ValueError("sample")
         if count > 1:
             shift = 0
             while used and shift < (1 << LIFT_SHIFT_BITS) - 1 and not used >> shift & 1:
                 shift += 1
-            end = self._lift(ring, start, count, bits, shift, out, pos, raw)
+            end = self._lift(ring, start, count, bits, shift, out, pos, raw, narrow)
             if end:
                 return end
-            load(ring, size, start, count, bits, w)
+            load(ring, ring, narrow, size, start, count, bits, w)
         pos = put_varint(out, pos, raw << CODING_BITS | CODING_RAW)
         put_raw(w, count, bits, out, pos)
         return pos + raw
 
-    def _lift(self, ring, start, count, bits, shift, out, pos, raw):
+    def _lift(self, ring, start, count, bits, shift, out, pos, raw, narrow):
         w = self._w
         z = self._z
         t = self._t
@@ -103,7 +104,7 @@ class Encoder:
             if cost < best:
                 best = cost
                 log = tried
-        load(ring, len(ring), start, count, bits, w)
+        load(ring, ring, narrow, len(ring), start, count, bits, w)
         if shift:
             shift_out(w, count, shift)
         for k in range(log):

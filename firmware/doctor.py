@@ -7,9 +7,10 @@ from identity import cose_key, thumbprint
 from journal import Journal
 from micropython import const
 from ring import Ring
-from sensors import SensorError, make
+from sensors import SensorError
 from sensors.battery import Battery
 from wire import FAULT_MISSING
+from wiring import make
 
 _STARTING = const(3_000_000)  # us until a chip must have started
 
@@ -54,7 +55,7 @@ def _listen(hal, driver):
         if hal.ticks() > end:
             raise OSError(110)
         again = driver.start(hal.ticks())
-    ring = Ring(len(driver.CHANNELS), 64)
+    ring = Ring(len(driver.CHANNELS), 64, driver.BITS)
     while True:
         now = hal.ticks()
         if driver.due(now) <= now and driver.read(ring, now):

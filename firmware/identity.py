@@ -2,8 +2,19 @@
 from hashlib import sha256
 
 from cbor import put
-from p256 import public_key
+from mac import hmac
+from p256 import N, P, inverse, multiply, run
 from wire import COSEKEY_CRV, COSEKEY_KTY, COSEKEY_X, COSEKEY_Y, CRV_P256, KTY_EC2
+
+
+def public_key(d):
+    if not 0 < d < N:
+        raise ValueError("secret")
+    x, y, v, w = run(multiply(d, int.from_bytes(hmac(d.to_bytes(32, "big"))[:16], "big") | 1))
+    if not v:
+        raise ValueError("secret")
+    v = run(inverse(v, P))
+    return x * v % P, y * w * v * v * v % P
 
 
 def cose_key(secret):

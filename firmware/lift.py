@@ -13,13 +13,17 @@ SCRATCH = const(_COSTS + 6 * CHUNK)
 
 
 @micropython.viper
-def load(source: ptr32, size: int, start: int, count: int, bits: int, w: ptr32) -> int:
-    # The bits that are 1 in some sample; -1 if a sample does not fit.
+def load(wide: ptr32, short: ptr16, narrow: int, size: int, start: int, count: int, bits: int, w: ptr32) -> int:
+    # The bits that are 1 in some sample; -1 if a sample does not fit. wide and short are the same samples, and narrow
+    # says whether they have two bytes.
     half = 1 << (bits - 1)
     used = 0
     wild = 0
     for i in range(count):
-        x = source[start]
+        if narrow:
+            x = ((short[start] & 0xFFFF) ^ 0x8000) - 0x8000
+        else:
+            x = wide[start]
         used |= x
         wild |= (x + half) >> bits
         w[i] = (x + ZERO) & 0xFFFFFF

@@ -153,16 +153,6 @@ def multiply(k, blind):
     return x, (p - y, y)[odd], v, w
 
 
-def public_key(d):
-    if not 0 < d < N:
-        raise ValueError("secret")
-    x, y, v, w = run(multiply(d, int.from_bytes(hmac(d.to_bytes(32, "big"))[:16], "big") | 1))
-    if not v:
-        raise ValueError("secret")
-    v = run(inverse(v, P))
-    return x * v % P, y * w * v * v * v % P
-
-
 class Signer:
     # ES256, low s. Nonces are RFC 6979's; extra_entropy, a function like os.urandom, hedges them (section 3.6).
     def __init__(self, secret, extra_entropy=None):

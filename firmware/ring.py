@@ -1,7 +1,8 @@
 # Ring: the samples of one sensor between its driver and the block encoder. Knows no chip, no frame and no clock.
 #
-# One array('i') of `size` per channel. Sample indices run from `tail` (oldest held, below `size`) to `head` (next to
-# come) and wrap in the arrays as place() says. Index and time stay linear: what a sensor lost is filled in by `lose`.
+# One array of `size` per channel: 'h' where a sample has 16 bits at most, else 'i'. Sample indices run from `tail`
+# (oldest held, below `size`) to `head` (next to come) and wrap in the arrays as place() says. Index and time stay
+# linear: what a sensor lost is filled in by `lose`.
 # Sample `index` was ready in the sensor at `ticks` (-1: not yet known).
 # `marks` holds `runs` runs of four integers: channel (or ALL), mark code, first index, length.
 from array import array
@@ -13,8 +14,9 @@ _RUNS = const(8)
 
 
 class Ring:
-    def __init__(self, channels, capacity):
-        self.data = tuple([array("i", bytes(4 * capacity)) for _ in range(channels)])
+    def __init__(self, channels, capacity, bits=32):
+        code, size = ("i", 4) if bits > 16 else ("h", 2)
+        self.data = tuple([array(code, bytes(size * capacity)) for _ in range(channels)])
         self.size = capacity
         self.marks = array("i", bytes(16 * _RUNS))
         self.clear()

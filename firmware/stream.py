@@ -23,6 +23,7 @@ _LATEST = const(60_000_000)
 _NEVER = 1 << 62
 _DELAY = const(500)  # ms a frame may come late
 _BURST = const(32)  # samples a driver wants room for
+_FEW = const(4)  # and one of single readings, of which few are lost at a time
 _LONG = const(30_000)  # steps of the encoder that take 10 ms
 
 
@@ -44,7 +45,8 @@ class Stream:
         self.channels = len(sensor.CHANNELS)
         self.sensor = sensor
         self.most = frame_ms * numerator // denominator * 17 // 16 + 1
-        self.ring = Ring(self.channels, (frame_ms + _DELAY) * numerator // denominator + _BURST)
+        room = (frame_ms + _DELAY) * numerator // denominator
+        self.ring = Ring(self.channels, room + min(_BURST, room + _FEW), sensor.BITS)
         self.report = report
         self.up = False
         self.due = 0
@@ -140,7 +142,8 @@ class Stream:
         steps = encoder.steps(self.count)
         if steps > _LONG:
             yield ("long", 0)
-        pos = encoder.encode(ring.data[channel], ring.tail, self.count, self.sensor.BITS, buf, pos)
+        bits = self.sensor.BITS
+        pos = encoder.encode(ring.data[channel], ring.tail, self.count, bits, buf, pos, bits <= 16)
         yield ("viper", steps)
         return pos
 

@@ -27,7 +27,7 @@ _LOW = const(-32768)
 
 # Words of seven bytes: tag[7:3] (2: accelerometer), then x, y, z, little endian ("FIFO_DATA_OUT_TAG", 0x78).
 @micropython.viper
-def _unpack(source: ptr8, x: ptr32, y: ptr32, z: ptr32, at: int, size: int) -> int:
+def _unpack(source: ptr8, x: ptr16, y: ptr16, z: ptr16, at: int, size: int) -> int:
     n = 0
     rail = 0
     i = 0

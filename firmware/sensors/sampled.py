@@ -3,7 +3,7 @@
 #
 # What a handler cannot interrupt (flash, a compiled function, a collection) it waits for. A sample that is overwritten
 # meanwhile is lost, and declared: its number is the clock's estimate. A driver calls slot() with the microseconds since
-# the last call, then put() or fail(). `source` calls the handler; it comes from the hardware, see sensors.make().
+# the last call, then put() or fail(). `source` calls the handler; it comes from the hardware, see wiring.py.
 from array import array
 
 from micropython import const

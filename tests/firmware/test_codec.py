@@ -35,6 +35,10 @@ with open({path!r}) as file:
     for line in file:
         bits, samples = json.loads(line)
         end = encoder.encode(array("i", samples), 0, len(samples), bits, out, 7)
+        if bits <= 16:
+            ring = array("h", samples)  # the same of samples of two bytes
+            first = bytes(out[7:end])
+            assert encoder.encode(ring, 0, len(samples), bits, out, 7, True) == end and bytes(out[7:end]) == first
         print(bytes(out[7:end]).hex())
 """
 

@@ -25,7 +25,7 @@ SCRIPT = """
 import board, json, micropython, sys
 from hal import virtual as hal
 from ring import Ring
-from sensors import make
+from wiring import make
 d = make(hal, board.sensors()[0])
 ring, got, events, running, n = Ring(1, 64), [], [], False, 0
 while hal.ticks() < int(sys.argv[1]):

@@ -44,9 +44,10 @@ def test_the_two_exceptional_scalars_fail_and_no_neighbour_does(device: Callable
     k, negative = exceptional_scalars()
     assert 0 < negative < k < N
     body = """
+import identity
 for d in map(number, cases):
     try:
-        put(["%x" % c for c in p256.public_key(d)])
+        put(["%x" % c for c in identity.public_key(d)])
     except ValueError as error:
         put(str(error))
 """
@@ -65,8 +66,9 @@ def test_edge_scalars(device: Callable) -> None:
             scalars.add(sum((pattern & (1 << period) - 1) << i for i in range(0, 300, period)) % N)
     cases = sorted(scalars - {0})
     body = """
+import identity
 for d in map(number, cases):
-    put(["%x" % c for c in p256.public_key(d)])
+    put(["%x" % c for c in identity.public_key(d)])
 """
     assert device(body, [f"{d:x}" for d in cases], heap="4m") == [[f"{c:x}" for c in public(d)] for d in cases]
 
@@ -76,9 +78,10 @@ def test_nist_keys_and_nonces(device: Callable) -> None:
     groups = [group for group in vectors("SigGen.txt") if "k" in group]
     assert len(groups) == 15
     body = """
+import identity
 for d, k in cases:
-    r = p256.public_key(number(k))[0] % p256.N
-    put(["%064x" % c for c in p256.public_key(number(d)) + (r,)])
+    r = identity.public_key(number(k))[0] % p256.N
+    put(["%064x" % c for c in identity.public_key(number(d)) + (r,)])
 """
     got = device(body, [(g["d"], g["k"]) for g in groups])
     assert got == [[g["Qx"], g["Qy"], g["R"]] for g in groups]

@@ -40,7 +40,7 @@ SCRIPT = """
 import board, json, micropython, sys
 from hal import virtual as hal
 from ring import Ring
-from sensors import make
+from wiring import make
 end, busy = int(sys.argv[1]), int(sys.argv[2])
 d = make(hal, board.sensors()[0])
 width = len(d.CHANNELS)

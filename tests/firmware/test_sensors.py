@@ -35,16 +35,16 @@ SCRIPT = """
 import json, micropython, sys
 from array import array
 from hal import virtual as hal
-import board, sensors
+import board, wiring
 from sensors import SensorError
 from sensors.battery import Battery
 from ring import Ring
 
 end, lock, out, hold, free = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
 sizes, busy, seed = [int(n) for n in sys.argv[6].split(",")], int(sys.argv[7]), 1
-drivers = [sensors.make(hal, row) for row in board.sensors()]
+drivers = [wiring.make(hal, row) for row in board.sensors()]
 drivers.append(Battery(hal.adc(board.BATTERY[0]), board.BATTERY[1], board.BATTERY[2]))
-rings = [Ring(len(d.CHANNELS), n) for d, n in zip(drivers, sizes)]
+rings = [Ring(len(d.CHANNELS), n, d.BITS) for d, n in zip(drivers, sizes)]
 again, running, taken = [0] * 5, [False] * 5, [0] * 5
 counts = [[array("i") for _ in d.CHANNELS] for d in drivers]
 stamps, marks, events = [[] for _ in drivers], [], []
@@ -297,7 +297,7 @@ def exact_places(reading: Reading, sensor: int, mark: Mark) -> None:
 
 
 def test_ppg_overruns_in_any_phase_are_counted(read: Callable[..., Reading]) -> None:
-    """Of fifty overruns that end in different phases each is counted; none is a sample short but where that sample falls
+    """Of fifty overruns that end in different phases each is counted, at most a sample short: where that sample falls
     between counter and FIFO of one transfer, 45 of each 10,000 us."""
     stalls = [{"chip": "board", "fault": "stall", "at_s": 2 + n, "for_s": 0.3 + 0.0002 * n} for n in range(50)]
     reading = read(54, *stalls, cpu="esp32")

@@ -40,7 +40,7 @@ def divide(seconds: int, policy: str, **options: Any) -> dict[str, Any]:
     `parts` has a share for each of KINDS; `share` is their sum without the link, which the
     design's limit does not include, and `total` the sum of all.
     """
-    watch = {"watch.py": WATCH.read_text().replace("FREE", str(int(FREE / NARROW)))}
+    watch = {"watch.py": WATCH.read_text().replace("FREE = 0", f"FREE = {FREE / NARROW:.0f}")}
     counters = last_status(HEAP, seconds, policy, start="watch", modules=watch, **options)
     if counters is None:
         raise RuntimeError("the virtual board delivered no status")

@@ -21,11 +21,11 @@ HEAPS = {"": "2m", "_128k": "128k"}  # the unix port's own default, and the budg
 # of the process would otherwise pass for a long slice.
 SCRIPT = """
 import gc, hashlib, json, sys, time
-import p256, p256_verify
+import identity, p256, p256_verify
 rounds = int(sys.argv[1])
 p, d = p256.P, p256.N // 3
 signer = p256.Signer(d.to_bytes(32, "big"))
-public = x, y = p256.public_key(d)
+public = x, y = identity.public_key(d)
 
 def multiplications(n):
     a, b, m = x, y, p

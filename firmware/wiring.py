@@ -1,0 +1,15 @@
+# Which driver gets which pins and buses. Needed until the sensors stand.
+
+
+# The sensor of one row of board.sensors(): driver, bus kind, bus number, address or select pin, interrupt pin or -1.
+# Of an analogue one: its ADC pin and the pins of its two levels.
+def make(hal, row):
+    driver, kind, number, select, pin = row
+    if kind == "adc":
+        return driver(hal.adc(number), hal.level(select), hal.level(pin), hal.every(*driver.RATE))
+    if hasattr(driver, "begin"):
+        return driver(hal.spi(number, 1), hal.output(select), hal.each(pin))
+    irq = hal.irq(pin, driver.WAKES) if pin >= 0 else None
+    if kind == "spi":
+        return driver(hal.spi(number), hal.output(select), irq)
+    return driver(hal.i2c(number), select, irq)
