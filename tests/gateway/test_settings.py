@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 from tests.gateway.certificates import Certificates
 
 from vitalwire.errors import UsageError
-from vitalwire.settings import Existing, Kind, Kinds, Secret, ServerTls, Settings, Tls, Watch, read_table
+from vitalwire.settings import Existing, Kind, Kinds, Secret, ServerTls, Settings, Tls, Watch, Written, read_table
 from vitalwire.sinks import KINDS
 
 
@@ -95,6 +95,23 @@ def test_watch_sees_changed_files(tmp_path: Path) -> None:
     assert watch.changed()
     assert not watch.changed()
     file.unlink()
+    assert watch.changed()
+
+
+def test_watch_passes_over_what_the_program_writes(tmp_path: Path) -> None:
+    """What a sink writes itself, a folder of Parquet or the frames it keeps for a FHIR server, is no change."""
+
+    class Keeping(Settings):
+        key: Existing
+        store: Annotated[Existing, Written]
+        folder: Annotated[Existing | None, Written] = None
+
+    (tmp_path / "folder").mkdir()
+    watch = Watch(Keeping(key=tmp_path / "key", store=tmp_path / "store", folder=tmp_path / "folder"))
+    (tmp_path / "store").write_text("frames")
+    (tmp_path / "folder" / "file").write_text("frames")
+    assert not watch.changed()
+    (tmp_path / "key").write_text("another")
     assert watch.changed()
 
 

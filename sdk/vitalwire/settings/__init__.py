@@ -5,9 +5,11 @@ Needs the extra `vitalwire[gateway]`. Knows no table by name: whoever is configu
 
 from .address import Address
 from .kinds import Kind, Kinds
-from .model import Existing, Settings, read_table
+from .model import Existing, Settings, Written, read_table
 from .secret import Secret
 from .tls import ServerTls, Tls
 from .watch import Watch
 
-__all__ = ["Address", "Existing", "Kind", "Kinds", "Secret", "ServerTls", "Settings", "Tls", "Watch", "read_table"]
+__all__ = [
+    "Address", "Existing", "Kind", "Kinds", "Secret", "ServerTls", "Settings", "Tls", "Watch", "Written", "read_table",
+]  # fmt: skip

@@ -31,6 +31,10 @@ def _beside(path: Path, info: ValidationInfo) -> Path:
 Existing = Annotated[Path, AfterValidator(_beside)]
 
 
+class Written:
+    """Marks a path that the program writes itself: a change there is none of the configuration (see `watch`)."""
+
+
 def read_table(model: type[Model], table: Mapping[str, Any], *, file: Path, key: str = "") -> Model:
     """Return a table as `model`; `key` is where it stands in `file`. Raises UsageError for what the model refuses."""
     try:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from .model import Written
+
 _Stamp = tuple[int, int, int] | None
 
 
 class Watch:
-    """Looks at every file that a model, and the models, tables and lists within it, name."""
+    """Looks at every file that a model, and the models, tables and lists within it, name, but for `Written` ones."""
 
     def __init__(self, settings: BaseModel) -> None:
         self._files = sorted(set(_files(settings)))
@@ -29,8 +31,9 @@ class Watch:
 def _files(value: object) -> Iterator[Path]:
     match value:
         case BaseModel():
-            for name in type(value).model_fields:
-                yield from _files(getattr(value, name))
+            for name, field in type(value).model_fields.items():
+                if Written not in field.metadata:
+                    yield from _files(getattr(value, name))
         case Mapping():
             for each in value.values():
                 yield from _files(each)

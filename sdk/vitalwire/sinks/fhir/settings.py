@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, HttpUrl
 
 from vitalwire.fhir.mapping import READING_SECONDS, WAVE_SECONDS
-from vitalwire.settings import Existing, Secret, Tls
+from vitalwire.settings import Existing, Secret, Tls, Written
 from vitalwire.sinks.settings import SinkSettings
 
 
@@ -21,8 +21,8 @@ class Settings(SinkSettings):
     kind: Literal["fhir"]
     url: HttpUrl
     key: Existing
-    assignments: Existing
-    store: Existing
+    assignments: Annotated[Existing, Written]
+    store: Annotated[Existing, Written]
     token: Secret | None = None
     tls: Tls = Tls()
     wave: int = Field(WAVE_SECONDS, ge=1, le=3600)  # seconds of waveform in an Observation

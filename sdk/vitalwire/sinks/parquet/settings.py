@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from vitalwire import settings as base
-from vitalwire.settings import Existing, Secret
+from vitalwire.settings import Existing, Secret, Written
 
 from ..settings import SinkSettings
 
@@ -25,7 +25,7 @@ class Settings(SinkSettings):
     """One of `folder` and `blob`."""
 
     kind: Literal["parquet"]
-    folder: Existing | None = None
+    folder: Annotated[Existing | None, Written] = None
     blob: BlobSettings | None = None
     frames: Annotated[int, Field(ge=1, le=65536)] = 1024  # of one device in a file, at most
 
