@@ -118,7 +118,11 @@ def test_sampled_data_inverts_exactly(
         exact = [offset.fraction + int(count) * scale.fraction for count in counts[valid]]
         assert [Fraction(value) for value in values_of(loads(text)) if value is not None] == exact
     low, high = (offset.fraction + end * scale.fraction for end in (-(1 << bits - 1), (1 << bits - 1) - 1))
-    assert {Fraction(data["lowerLimit"]), Fraction(data["upperLimit"])} == {low, high}
+    assert min(low, high) <= Fraction(data["lowerLimit"]) <= Fraction(data["upperLimit"]) <= max(low, high)
+    if samples:
+        assert all(Fraction(data["lowerLimit"]) <= value <= Fraction(data["upperLimit"]) for value in exact)
+    if Mark.SATURATED not in marks:
+        assert {Fraction(data["lowerLimit"]), Fraction(data["upperLimit"])} == {low, high}
 
 
 @pytest.mark.parametrize(
@@ -191,6 +195,24 @@ def test_the_ends_of_a_falling_scale() -> None:
     assert data["data"] == "L U 5"
     assert (data["lowerLimit"], data["upperLimit"]) == (Decimal(-253), Decimal(257))
     assert values_of(data) == [None, None, Decimal(-9)]
+
+
+@pytest.mark.parametrize(
+    ("counts", "marks", "limits"),
+    [
+        ([0, 5, 9], [2, 0, 0], (0, 127)),  # light cannot be negative
+        ([100, 5, 100], [2, 0, 2], (-128, 100)),  # an amplifier in front clips earlier
+        ([3, 90], [2, 0], (-128, 127)),  # the sensor says so of samples below others: no end is known
+        ([-2, -90], [2, 0], (-128, 127)),
+        ([0, 50], [2, 2], (0, 50)),
+        ([3, 90], [1, 0], (-128, 127)),
+    ],
+)
+def test_limits_are_where_the_sensor_saturates(counts: list[int], marks: list[int], limits: tuple[int, int]) -> None:
+    """Where samples saturated, their counts are the limit, unless valid ones are beyond; else the converter's."""
+    channel = Channel(0, "x", None, "1", "X", 0, Fraction(100), 8, Decimal10(1, 0), Decimal10(0, 0))
+    data = sampled_data(channel, np.array(counts), np.array(marks, np.uint8), Decimal(1))
+    assert (data["lowerLimit"], data["upperLimit"]) == limits
 
 
 def test_every_sample_is_in_one_window() -> None:

@@ -1,7 +1,7 @@
 """FHIR SampledData from counts and back, exactly: value = origin + data x factor, by the descriptor's own decimals.
 
-`U` and `L` stand for samples at the converter's ends, by which of them is the higher value, `E` for samples that were
-not measured: lead-off, lost by the sensor, or in a frame that is not there.
+`U` and `L` stand for samples that saturated, by which end has the higher value, `E` for samples that were not measured:
+lead-off, lost by the sensor, or in a frame that is not there.
 """
 
 from __future__ import annotations
@@ -59,10 +59,21 @@ def sampled_data(
         "data": " ".join(tokens(counts, marks, falling=factor < 0)),
     }
     if not plain:
-        half = 1 << channel.bits - 1
-        ends = sorted(EXACT.fma(Decimal(end), factor, origin) for end in (-half, half - 1))
+        ends = sorted(EXACT.fma(Decimal(end), factor, origin) for end in _ends(channel.bits, counts, marks))
         made |= {"lowerLimit": ends[0], "upperLimit": ends[1]}
     return made
+
+
+def _ends(bits: int, counts: NDArray[np.int32], marks: NDArray[np.uint8]) -> tuple[int, int]:
+    """Return the counts at which this sensor saturates, if it did and nothing valid is beyond, else the converter's."""
+    valid, full = counts[marks == VALID], counts[marks == Mark.SATURATED]
+    low, high = full[full <= 0], full[full > 0]
+    bottom, top = -(1 << bits - 1), (1 << bits - 1) - 1
+    if len(low) and low.max() <= valid.min(initial=top):
+        bottom = int(low.max())
+    if len(high) and high.min() >= valid.max(initial=bottom):
+        top = int(high.min())
+    return bottom, top
 
 
 def counts_of(data: Json) -> tuple[NDArray[np.int32], NDArray[np.str_]]:
