@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.gateway.certificates import Certificates
 from tests.sinks.entries import entries_of
 
 from vitalwire.cli import main
@@ -106,10 +107,18 @@ def test_every_kind_of_source_is_one(kind: str) -> None:
 
 
 def test_the_command_looks_after_dead_letters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`check` names what is configured; `dead list`, `show` and `redrive` see what the spool holds; `forget` asks."""
+    """`check` tries secrets and certificates; `dead list`, `show`, `redrive` see what the spool has; `forget` asks."""
     file = written(tmp_path, WHOLE.replace("/var/lib/vitalwire/", ""))
+    Certificates(tmp_path).issue("server")
+    (tmp_path / "ca.pem").rename(tmp_path / "devices.pem")
+    assert main(["gateway", "check", str(file)]) == UsageError.exit_code
+    assert "sink.hub.password: cannot read the secret" in capsys.readouterr().err
+    (tmp_path / "password").write_text("sesame")
     assert main(["gateway", "check", str(file)]) == 0
     assert "sink archive" in capsys.readouterr().out
+    Certificates(tmp_path).issue("server", expired=True)
+    assert main(["gateway", "check", str(file)]) == UsageError.exit_code
+    assert "source.ward.tls: " in capsys.readouterr().err
     assert main(["gateway", "dead", "list", str(file)]) == UsageError.exit_code  # there is no spool yet
     spool = Spool(tmp_path / "spool.db", ["hub", "archive", "old"])
     (stored, _) = spool.append([replace(e, position=0) for e in entries_of([FakeDevice("walk")], 2)]).result()

@@ -30,6 +30,7 @@ from vitalwire.gateway import (
     RoomLost,
     SinkChanged,
     SinkState,
+    SourceChanged,
     SpoolChanged,
     Spooled,
     load,
@@ -167,6 +168,7 @@ async def test_the_page_and_its_data(tmp_path: Path, broker: Mosquitto, unused_t
             assert (shown["devices"][0]["name"], shown["devices"][0]["missing"]) == ("walk", 0)
             assert {trouble["what"] for trouble in shown["troubles"]} == {"forged"}
             assert shown["sources"] == {"boards": [f"127.0.0.1:{board.port}"]}
+            assert shown["down"] == {}
             waves = await web.json(f"/waves/{device.thumbprint.hex()}.json")
             assert "ecg_lead_i" in [wave["name"] for wave in waves]
             assert all(0 < len(wave["values"]) <= POINTS + 2 for wave in waves)
@@ -330,6 +332,18 @@ def test_the_report_has_an_exit_code(tmp_path: Path, capsys: pytest.CaptureFixtu
     objectives.close()
     assert main(["gateway", "slo", str(site.file), "--json"]) == 1
     assert [each["spent"] > 1 for each in json.loads(capsys.readouterr().out)] == [True, False, False]
+
+
+def test_the_page_knows_sources_that_nobody_came_to() -> None:
+    """A source is shown from the beginning, and what is wrong with it until somebody comes."""
+    view = View()
+    view(SourceChanged("ward", "", up=True))
+    assert view.status(None)["sources"] == {"ward": []}
+    view(SourceChanged("ward", "", up=False, why="cannot listen"))
+    view(SourceChanged("usb", "/dev/ttyUSB0", up=False, why="permission denied"))
+    assert view.status(None)["down"] == {"ward": "cannot listen", "usb": "/dev/ttyUSB0: permission denied"}
+    view(SourceChanged("usb", "/dev/ttyUSB0", up=True))
+    assert view.status(None)["down"] == {"ward": "cannot listen"}
 
 
 def test_what_the_page_keeps_is_bounded() -> None:

@@ -180,7 +180,7 @@ async def test_serial_ports_come_and_go(tmp_path: Path) -> None:
             board, held = pty.openpty()
             tty.setraw(held)
             (ports / "board").symlink_to(os.ttyname(held))
-            await site.until(lambda turn=turn: sum(e.up for e in site.of(SourceChanged)) > turn)  # type: ignore[misc]
+            await site.until(lambda turn=turn: sum(e.up and bool(e.peer) for e in site.of(SourceChanged)) > turn)  # type: ignore[misc]
             os.write(board, packets(raws[3 * turn : 3 * turn + 3]))
             await site.until(lambda turn=turn: len(spooled(site)) == 3 * turn + 3)  # type: ignore[misc]
             (ports / "board").unlink()

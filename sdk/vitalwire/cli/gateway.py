@@ -44,8 +44,11 @@ def run(file: ConfigFile) -> None:
 
 @app.command()
 def check(file: ConfigFile) -> None:
-    """Say whether a configuration is one that `run` would begin with."""
+    """Say whether a configuration is one that `run` would begin with, its secrets and certificates included."""
     config = loaded(file)
+    from vitalwire.gateway import prove
+
+    prove(config)
     table = output.plain(str(file))
     for what, found in (("source", config.sources), ("sink", config.sinks)):
         for name, settings in found.items():

@@ -3,7 +3,7 @@
 Needs the extra `vitalwire[gateway]`; each kind of source and sink has one of its own.
 """
 
-from .config import Config, load
+from .config import Config, load, prove
 from .events import (
     Buried,
     Concluded,
@@ -42,5 +42,6 @@ __all__ = [
     "log_as_lines",
     "objectives_file",
     "operate",
+    "prove",
     "report",
 ]

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
-from vitalwire import paths
+from vitalwire import paths, settings
 from vitalwire.errors import UsageError
 from vitalwire.settings import Existing, Kinds, Settings, read_table
 from vitalwire.sinks import KINDS as SINKS
@@ -81,6 +81,12 @@ def load(file: Path) -> Config:
         read_table(AuditSettings, _table(tables, "audit", file), file=file, key="audit"),
         read_table(ObjectiveSettings, _table(tables, "objectives", file), file=file, key="objectives"),
     )
+
+
+def prove(config: Config) -> None:
+    """Try every secret and certificate. Raises UsageError that names the first which cannot be used."""
+    for key, tables in (("source", config.sources), ("sink", config.sinks), ("status", config.status)):
+        settings.prove(tables, key)
 
 
 Common = TypeVar("Common", bound=Settings)

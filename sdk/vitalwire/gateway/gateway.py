@@ -19,7 +19,7 @@ from vitalwire.spool import Bound, Full, Lost, Quarantine, Spool, State
 
 from .config import Config
 from .delivery import Delivery
-from .events import GatewayEvent, Observer, RoomLost, Spooled
+from .events import GatewayEvent, Observer, RoomLost, SourceChanged, Spooled
 from .intake import Intake
 from .quarantine import SOURCE, release
 from .sources import Door
@@ -106,10 +106,10 @@ class Gateway:
         with contextlib.ExitStack() as stack:
             registry = stack.enter_context(Registry(config.gateway.registry))
             state = stack.enter_context(contextlib.closing(ReplayState(config.gateway.state)))
-            quarantine = Quarantine(settings.path, int(settings.quarantine_mb * MEGABYTE))
-            stack.callback(quarantine.close)
             spool = Spool(settings.path, config.sinks.keys(), bound, on_lost=lost)
             try:
+                quarantine = Quarantine(settings.path, int(settings.quarantine_mb * MEGABYTE))
+                stack.callback(quarantine.close)
                 session = Session(registry, state)
                 intake = Intake(
                     session, registry, spool, quarantine, self._tell,
@@ -124,6 +124,7 @@ class Gateway:
     async def _feed(self, door: Door) -> None:
         """Keep a source going."""
         settings = self._config.sources[door.name]
+        self._tell(SourceChanged(door.name, "", up=True))
         while True:
             try:
                 await make_source(settings).run(door)

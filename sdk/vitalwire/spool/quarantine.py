@@ -78,7 +78,8 @@ class Quarantine:
     def __init__(self, spool: Path, size: int = 0, *, must_exist: bool = False) -> None:
         self._path = spool.with_name(spool.name + ".quarantine")
         if must_exist and not self._path.exists():
-            raise UsageError(f"no quarantine {self._path}")
+            advice = "it is there once a gateway has run with this configuration"
+            raise UsageError(f"no quarantine {self._path}", advice=advice)
         self._size = size
         self._database = database.connect(self._path, _SCHEMA, b"VWqu", _VERSION, shrinks=True)
         self._lock = threading.Lock()

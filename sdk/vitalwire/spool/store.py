@@ -73,7 +73,7 @@ class Store:
 
     def __init__(self, path: Path | str, *, opened: Opened = database.opened, must_exist: bool = False) -> None:
         if must_exist and not Path(path).exists():
-            raise UsageError(f"no spool {path}")
+            raise UsageError(f"no spool {path}", advice="it is there once a gateway has run with this configuration")
         self._database = database.connect(path, _SCHEMA, b"VWsp", _VERSION, opened=opened, shrinks=True)
         self._database.execute(_UNSEALED)
         self._database.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}").fetchall()

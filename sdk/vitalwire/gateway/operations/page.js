@@ -68,7 +68,9 @@ function show(status) {
     { text: (s.dead ?? 0).toLocaleString(), kind: s.dead ? "bad" : "" },
     s.lag_s === undefined ? "" : s.lag_s < 1 ? `${Math.round(s.lag_s * 1000)} ms` : `${s.lag_s.toFixed(1)} s`,
   ]), "None.");
-  fill("sources", Object.entries(status.sources).map(([name, peers]) => [name, peers.join(", ") || "nobody"]), "None yet.");
+  fill("sources", Object.entries(status.sources).map(([name, peers]) => [
+    name, { text: [peers.join(", ") || "nobody", status.down[name]].filter(Boolean).join("; "), kind: status.down[name] ? "bad" : "" },
+  ]), "None yet.");
   fill("troubles", status.troubles.map((t) => [
     new Date(t.time * 1000).toLocaleTimeString(), { text: t.what, kind: "bad" }, t.source, t.device,
   ]), "Nothing.");

@@ -49,6 +49,7 @@ class View:
         self._devices: OrderedDict[bytes, _Device] = OrderedDict()
         self._sinks: dict[str, dict[str, Any]] = {}
         self._sources: dict[str, set[str]] = {}
+        self._down: dict[str, str] = {}  # sources, and what is wrong as far as was told last
         self._troubles: deque[dict[str, Any]] = deque(maxlen=TROUBLES)
 
     def __call__(self, event: GatewayEvent) -> None:
@@ -64,10 +65,14 @@ class View:
             case SinkChanged(sink, state, why):
                 told = self._sinks.setdefault(sink, {"delivered": 0})
                 told |= {"state": state.value, "why": why}
-            case SourceChanged(source, peer, up):
+            case SourceChanged(source, peer, up, why):
                 peers = self._sources.setdefault(source, set())
                 if peer:
                     (peers.add if up else peers.discard)(peer)
+                if up:
+                    self._down.pop(source, None)
+                elif why:
+                    self._down[source] = f"{peer}: {why}" if peer else why
             case Concluded(source, _, outcome):
                 self._concluded(source, outcome)
             case _:
@@ -131,6 +136,7 @@ class View:
             "started": self._started,
             "devices": [self._shown(device) for device in sorted(self._devices.values(), key=lambda d: d.name)],
             "sources": {name: sorted(peers) for name, peers in self._sources.items()},
+            "down": dict(self._down),
             "sinks": sinks,
             "spool": spool,
             "troubles": list(self._troubles)[::-1],
