@@ -617,7 +617,7 @@ class ReportedKey(IntEnum):
 class Setting(IntEnum):
     """What may be configured; every value is an unsigned integer, bounds and words stand in `SETTINGS`."""
 
-    FRAME_MS = 1  # length of a data frame
+    FRAME_MS = 1  # length of a data frame at most: one that is full ends sooner
     STATUS_S = 2  # seconds between two status frames
     WHEN_FULL = 3  # a full journal gives up its oldest frames, or makes no more
     POLICY = 4
