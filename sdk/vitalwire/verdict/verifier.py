@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from vitalwire.crypto import frame_key, load_public_key, verify_mac0, verify_sign1
+from vitalwire.crypto import frame_key, verify_sign1
 from vitalwire.errors import InputError, SignatureError
 from vitalwire.frame.form import parse_any
 from vitalwire.frame.scan import scan
@@ -24,7 +24,7 @@ from vitalwire.registry import Registry
 from vitalwire.session.chain import declarations
 from vitalwire.session.limits import FUTURE_US
 from vitalwire.session.outcomes import Reason
-from vitalwire.verdict.loose import Loose, One
+from vitalwire.verdict.lane import Lane
 from vitalwire.verdict.run import PLAIN, Part, Run, Words
 from vitalwire.verdict.tally import DeviceVerdict, Tally
 from vitalwire_protocol import spec
@@ -91,22 +91,6 @@ class Known(NamedTuple):
     policy: int
 
 
-class _Lane:
-    """One device: its count, and the run that its next frame may join."""
-
-    __slots__ = ("boot", "described", "key", "loose", "point", "prev", "run", "seq", "tally")
-
-    def __init__(self, point: bytes, tally: Tally) -> None:
-        self.point = point
-        self.key = load_public_key(point)
-        self.tally = tally
-        self.described: dict[bytes, tuple[int, int]] = {}  # number and policy of its descriptors, by digest
-        self.loose = Loose()
-        self.run: Run | None = None
-        self.prev = b""  # what the next frame must have to join the run: this PREV,
-        self.seq = self.boot = 0  # this number, and at least this boot
-
-
 class Verifier:
     """The same, one frame at a time, for whoever shows progress; `result` is asked once, at the end."""
 
@@ -125,8 +109,8 @@ class Verifier:
         self._frames = 0
         self._open = 0  # frames in runs
         self._refused: Counter[Reason] = Counter()
-        self._lanes: dict[bytes, _Lane] = {}  # by thumbprint
-        self._known: dict[bytes, _Lane] = {}  # by the digest frames name a verified descriptor by
+        self._lanes: dict[bytes, Lane] = {}  # by thumbprint
+        self._known: dict[bytes, Lane] = {}  # by the digest frames name a verified descriptor by
         self._forgot = False  # some of these
         self._foreign: dict[bytes, None] = {}
         self._held: list[tuple[bytes, bytes, int | None]] = []
@@ -142,10 +126,11 @@ class Verifier:
         self._held.clear()
         verdicts = []
         for thumbprint, lane in self._lanes.items():
-            self._finish(lane)
+            lane.finish()
             device = self._registry.get(thumbprint)
             revoked = device is None or device.revoked_us is not None
-            self._settle(lane, revoked=revoked)
+            secret = self._registry.secret(thumbprint)
+            lane.settle(None if secret is None else frame_key(secret, thumbprint), revoked=revoked)
             verdicts.append(lane.tally.verdict(device.name if device else "", revoked=revoked))
         return Verdict(self._frames, tuple(verdicts), {reason: n for reason, n in self._refused.items() if n})
 
@@ -177,7 +162,7 @@ class Verifier:
         self._frames += part.frames
         for thumbprint, runs in part.runs.items():
             for run in runs:
-                self._accept(self._lanes[thumbprint], run)
+                self._lanes[thumbprint].accept(run)
         return True
 
     # ------------------------------------------------------------ into runs
@@ -255,10 +240,10 @@ class Verifier:
             self._take(raw, received_us)
         return True
 
-    def _lane(self, thumbprint: bytes, point: bytes) -> _Lane:
+    def _lane(self, thumbprint: bytes, point: bytes) -> Lane:
         lane = self._lanes.get(thumbprint)
         if lane is None:
-            lane = self._lanes[thumbprint] = _Lane(point, self._tally(thumbprint))
+            lane = self._lanes[thumbprint] = Lane(point, self._tally(thumbprint))
         return lane
 
     def _tally(self, thumbprint: bytes) -> Tally:
@@ -277,64 +262,5 @@ class Verifier:
         self._held = [held for held in self._held if held[0] != need]
         return taken
 
-    # ------------------------------------------------------------ out of runs
-
-    def _finish(self, lane: _Lane) -> None:
-        """Find the last frame of the run that is proven by itself: it and all before it are proven."""
-        run, lane.run = lane.run, None
-        if run is None:
-            return
-        self._open -= len(run)
-        while len(run):
-            last = run[len(run) - 1]
-            if last.seq in run.maced:
-                if lane.tally.demands(last):
-                    self._accept(lane, run)
-                    return
-                self._put_aside(lane, One(last, run.raws[-1], run.words.get(last.seq, PLAIN), last.seq in run.future))
-                run.drop_last()
-                continue
-            try:
-                verify_sign1(run.raws[-1], lane.key)
-            except SignatureError:
-                lane.tally.refused[Reason.FORGED] += 1
-                run.drop_last()
-            else:
-                self._accept(lane, run)
-                return
-
-    def _accept(self, lane: _Lane, run: Run) -> None:
-        """Count a proven run, and before it what its links prove of the frames put aside."""
-        if lane.loose:
-            words = (word for words in run.words.values() for word in words.declared)
-            for seq, digest in [(run.first, run.prev), *((word.first, word.prev) for word in words)]:
-                if (older := lane.loose.take(seq - 1, digest)) is not None:
-                    lane.tally.accept(older)
-        lane.tally.accept(run)
-
-    def _put_aside(self, lane: _Lane, one: One) -> None:
-        if one.link in lane.loose:
-            lane.tally.repeated()
-        elif not lane.tally.repeats(one.link) and lane.loose.add(one) is not None:
-            lane.tally.refused[Reason.UNSEALED] += 1
-
-    def _settle(self, lane: _Lane, *, revoked: bool) -> None:
-        """Count the frames that no signature covers by their MACs; of a revoked device none counts."""
-        if revoked:
-            lane.tally.refused[Reason.REVOKED] += len(lane.loose)
-            return
-        secret = self._registry.secret(lane.tally.device)
-        key = None if secret is None else frame_key(secret, lane.tally.device)
-        for one in lane.loose.rest():
-            authentic = None
-            if key is not None:
-                try:
-                    verify_mac0(one.raw, key)
-                    authentic = True
-                except SignatureError:
-                    authentic = False
-            before = [(seq, digest) for digest, (seq, _) in lane.described.items() if seq < one.link.seq]
-            if max(before, default=(0, b""))[1] != parse_any(one.raw).descriptor:
-                lane.tally.refused[Reason.DOWNGRADE] += 1
-            else:
-                lane.tally.settle(one.link, future=one.future, authentic=authentic)
+    def _finish(self, lane: Lane) -> None:
+        self._open -= lane.finish()
