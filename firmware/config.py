@@ -19,6 +19,7 @@ SETTINGS.update(
         "spo2": ("",),
         "links": (["serial"], _LINKS),
         "durable": ("gateway", ("gateway", "broker")),
+        "ntp": ("pool.ntp.org", None),
     }
 )
 

@@ -23,6 +23,8 @@
 #                   interrupt key off, close() gives both back
 #   random(n)       n random bytes
 #   entropy(on)     turn the radio, whose noise random() needs, on or off; whether random() is fit for keys now
+#   station()       the Wi-Fi station as network.WLAN, or None: there is a network without one
+#   date(s)         seconds since 1970 by the calendar that TLS goes by, and nothing else; set first, if given
 #   unique_id()     bytes that name this chip
 #   reset(cause)    start over for this reason; reset_cause(): why the last start was, one of wire.CAUSE_*
 #   feed()          feed the watchdog, which starts at the first call

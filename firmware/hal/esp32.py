@@ -13,6 +13,7 @@ from wire import CAUSE_HARD_RESET
 
 _WATCHDOG_MS = const(10000)
 _HOUR_MS = const(3600000)
+_SINCE_1970 = const(946684800)  # s until 2000
 _DEEP_SLEEP = const(4)  # machine.DEEPSLEEP_RESET; the other numbers of machine.reset_cause() are those of CAUSE_*
 
 # What reset() was told survives in the clock's memory; otherwise the chip knows power-on, reset pin and watchdog.
@@ -268,6 +269,20 @@ def entropy(on):
     from links.radio import switch
 
     return switch(on)
+
+
+def station():
+    from links.radio import station
+
+    return station()
+
+
+# The chip counts from 2000.
+def date(seconds=None):
+    if seconds is not None:
+        year, month, day, hour, minute, second, weekday, _ = time.gmtime(seconds - _SINCE_1970)
+        machine.RTC().datetime((year, month, day, weekday, hour, minute, second, 0))
+    return time.time() + _SINCE_1970
 
 
 def unique_id():

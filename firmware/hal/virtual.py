@@ -342,6 +342,19 @@ def entropy(on):
     return not _setting("DETERMINISTIC")
 
 
+def station():
+    air = _setting("AIR")
+    if not air:
+        return None
+    from hal.virtual_network import WLAN
+
+    return WLAN(air)
+
+
+def date(seconds=None):
+    return int(time.time())
+
+
 def unique_id():
     return bytes.fromhex(_setting("ID", "000000000000"))
 

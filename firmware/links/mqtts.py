@@ -9,6 +9,7 @@ from packet import encode
 from wire import PACKETTYPE_FRAME
 
 from links.tls import Tls, context
+from links.wifi import start
 
 _KEEP_ALIVE = const(60)  # s
 _PING = const(10_000_000)  # us without a byte until the broker is asked for one
@@ -27,7 +28,7 @@ _PINGRESP = const(0xD0)
 
 
 def make(hal, config, peer):
-    return Mqtt(hal, peer, context(hal, config), config.device, config.window)
+    return Mqtt(hal, peer, context(hal, config), start(hal, config), config.device, config.window)
 
 
 def _text(data):
@@ -54,8 +55,8 @@ class Mqtt(Tls):
     proven = False
     _next_id = 0
 
-    def __init__(self, hal, peer, context, name, window):
-        Tls.__init__(self, hal, peer, context)
+    def __init__(self, hal, peer, context, online, name, window):
+        Tls.__init__(self, hal, peer, context, online)
         user = "%s/%s/?api-version=2021-04-12" % (self._host, name)
         body = _text(b"MQTT") + b"\4\x82" + bytes((0, _KEEP_ALIVE)) + _text(name.encode()) + _text(user.encode())
         self.hello = _packet(0x10, body)

@@ -2,7 +2,11 @@
 import network
 
 
+def station():
+    return network.WLAN(network.STA_IF)
+
+
 def switch(on):
-    wlan = network.WLAN(network.STA_IF)
+    wlan = station()
     wlan.active(on)
     return wlan.active()

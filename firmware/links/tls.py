@@ -12,6 +12,8 @@ import ssl
 
 from micropython import const
 
+from links.wifi import start
+
 _PATIENCE = const(15_000_000)  # us for a connection and its handshake
 _SILENT = const(30_000_000)  # us without a byte from there, or without one taken: the other side is gone
 _FIRST = const(1_000_000)  # us until the first new attempt; doubles
@@ -25,7 +27,7 @@ _context = None  # of all connections
 
 
 def make(hal, config, peer):
-    return Tls(hal, peer, context(hal, config))
+    return Tls(hal, peer, context(hal, config), start(hal, config))
 
 
 def context(hal, config):
@@ -56,8 +58,9 @@ class Tls:
     why = ""  # the last session ended
     hello = b"\0"  # a delimiter: a packet may have one in front
 
-    def __init__(self, hal, peer, context):
+    def __init__(self, hal, peer, context, online):
         self._hal = hal
+        self._online = online
         self._host, _, port = peer.rpartition(":")
         self._port = int(port)
         self._context = context
@@ -100,7 +103,7 @@ class Tls:
     # ------------------------------------------------------------ on the way
 
     def _rest(self, now):
-        if now < self._at or not self._context:
+        if now < self._at or not self._context or not self._online(now):
             return None
         self._next = self._open
         return ("long", 0)

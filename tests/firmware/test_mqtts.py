@@ -30,7 +30,12 @@ class Hal:
         return sys.argv[1]
     def random(self, n):
         return os.urandom(n)
+    def station(self):
+        return None
+    def date(self):
+        return int(time.time())
 class Config:
+    ntp = ""
     key = bytes.fromhex(sys.argv[2])
     device = sys.argv[4]
     window = 3
@@ -78,12 +83,13 @@ class Broker:
         self._context, self._answers, self._puback = context, list(answers), puback
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
 
     def _serve(self) -> None:
         try:
             peer, _ = self._server.accept()
-            with self._context.wrap_socket(peer, server_side=True) as secure:
+            with peer, self._context.wrap_socket(peer, server_side=True) as secure:
                 while data := secure.recv(8192):
                     self.got.append(data)
                     if self._answers:
@@ -97,6 +103,7 @@ class Broker:
     def close(self) -> None:
         """End it."""
         self._server.close()
+        self._thread.join(5)
 
 
 def fields(data: bytes) -> tuple[int, bytes]:

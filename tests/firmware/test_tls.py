@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import ssl
@@ -28,7 +29,12 @@ class Hal:
         return sys.argv[1]
     def random(self, n):
         return os.urandom(n)
+    def station(self):
+        return None
+    def date(self):
+        return int(time.time())
 class Config:
+    ntp = ""
     key = bytes.fromhex(sys.argv[2])
 stream = tls.make(Hal(), Config(), sys.argv[3])
 """
@@ -72,7 +78,8 @@ class Echo:
         self._context = context
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
 
     def _serve(self) -> None:
         while True:
@@ -80,18 +87,16 @@ class Echo:
                 peer, _ = self._server.accept()
             except OSError:
                 return
-            try:
-                with self._context.wrap_socket(peer, server_side=True) as secure:
-                    while data := secure.recv(100):
-                        self.got += data
-                        secure.sendall(data)
-            except OSError:
-                peer.close()
+            with peer, contextlib.suppress(OSError), self._context.wrap_socket(peer, server_side=True) as secure:
+                while data := secure.recv(100):
+                    self.got += data
+                    secure.sendall(data)
 
     def close(self) -> None:
         """End it."""
         self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
+        self._thread.join(5)
 
 
 class Desk:

@@ -1,0 +1,93 @@
+# Whether there is a network, and the date that certificates are judged by: association with a Wi-Fi network, again
+# whenever it is lost, and on a chip that was without power the date, once, by SNTP (RFC 4330). One for all links. That
+# date is nobody's word: nothing but TLS goes by it, no sample and no frame. Name and password of the network are kept
+# as keys are, and never told.
+import socket
+
+from micropython import const
+
+_TRY = const(15_000_000)  # us for an association; doubles
+_DOUBLES = const(5)  # times
+_ASK = const(5_000_000)  # us until the date is asked for again
+_NTP = const(123)
+_SINCE_1900 = 2_208_988_800  # s until 1970
+_MADE = 1_735_689_600  # 2025-01-01: a chip that says less has no date
+
+_wifi = None
+
+
+def start(hal, config):
+    # online(now), the same for all links
+    global _wifi
+    if _wifi is None:
+        station = hal.station()
+        if station:
+            station.active(True)
+        _wifi = Wifi(hal, station, config.ntp)
+    return _wifi.online
+
+
+class Wifi:
+    # station: as network.WLAN, or None where there is a network without one
+    def __init__(self, hal, station, ntp, port=_NTP):
+        self._hal = hal
+        self._station = station
+        self._ntp = ntp, port
+        self._at = self._asked = 0
+        self._tries = 0
+        self._socket = None
+
+    def online(self, now):
+        # to be asked again and again: it sees to it that there is a network
+        station = self._station
+        if not station or station.isconnected():
+            self._tries = self._at = 0
+            return self._hal.date() >= _MADE or self._date(now)
+        if now >= self._at:
+            self._at = now + (_TRY << self._tries)
+            self._tries = min(self._tries + 1, _DOUBLES)
+            name = self._hal.recall("ssid")
+            if name:
+                try:
+                    station.disconnect()
+                    station.connect(name.decode(), (self._hal.recall("psk") or b"").decode())
+                except OSError:
+                    pass  # at the next try
+        return False
+
+    def _date(self, now):
+        try:
+            if self._socket and self._told():
+                self._socket.close()
+                self._socket = None
+                return True
+            if not self._asked or now - self._asked > _ASK:
+                self._asked = now
+                self._ask()
+        except OSError:
+            pass
+        return False
+
+    def _ask(self):
+        if self._socket:
+            self._socket.close()
+            self._socket = None
+        address = socket.getaddrinfo(*self._ntp)[0][-1]
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._nonce = self._hal.random(8)  # comes back as the time we asked at
+        self._socket.connect(address)
+        self._socket.send(b"\x23" + bytes(39) + self._nonce)
+
+    def _told(self):
+        answer = self._socket.recv(48)
+        # version 4 or 3, from a server, that is synchronised
+        if len(answer) < 48 or answer[0] & 7 != 4 or answer[0] >> 6 == 3 or answer[24:32] != self._nonce:
+            return False
+        if not 0 < answer[1] < 16:
+            return False
+        seconds = int.from_bytes(answer[40:44], "big") - _SINCE_1900
+        if seconds < _MADE:
+            seconds += 1 << 32  # the era that begins in 2036
+        self._hal.date(seconds)
+        return True

@@ -1,0 +1,134 @@
+"""Association with a network that comes and goes, and the date of a chip that has none, under MicroPython."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+UTC = 1_790_000_000
+
+# argv: the file with the air, the port of a time server
+SCRIPT = """
+import json, sys, time
+from hal.virtual_network import WLAN
+from links.wifi import Wifi
+class Station(WLAN):
+    tries = 0
+    def connect(self, name, password):
+        self.tries += 1
+        WLAN.connect(self, name, password)
+class Hal:
+    kept = {"ssid": b"ward", "psk": b"pass word"}
+    now = 1_790_000_000
+    def recall(self, name):
+        return self.kept.get(name)
+    def random(self, n):
+        return bytes(range(n))
+    def date(self, seconds=None):
+        if seconds is not None:
+            self.now = seconds
+        return self.now
+def air(text):
+    with open(sys.argv[1], "w") as f:
+        f.write(text)
+S = 1_000_000
+hal = Hal()
+station = Station(sys.argv[1])
+station.active(True)
+wifi = Wifi(hal, station, "127.0.0.1", int(sys.argv[2]))
+def until(now, limit=3000):
+    # asks once a second until there is a network; returns when that was
+    while now < limit and not wifi.online(now * S):
+        now += 1
+    return now
+def say(*facts):
+    print(json.dumps(facts))
+"""
+
+
+def run(folder: Path, micropython: Run, script: str, port: int = 9) -> list[Any]:
+    """Run a script behind SCRIPT."""
+    told = json.loads(micropython(SCRIPT + script, str(folder / "air"), str(port)).stdout)
+    assert isinstance(told, list)
+    return told
+
+
+def test_it_associates_again_whenever_the_network_was_lost(tmp_path: Path, micropython: Run) -> None:
+    """Nobody is online without the network; it is tried later and later, and joined whenever it is there."""
+    script = (
+        "a = until(0, 1000)\nb = station.tries\nair('ward\\npass word')\nc = until(1000)\n"
+        "air('')\nd = wifi.online((c + 1) * S)\nair('ward\\npass word')\ne = until(c + 2)\nsay(a, b, c, d, e - c)"
+    )
+    assert run(tmp_path, micropython, script) == [1000, 7, 1000, False, 2]
+
+
+def test_a_wrong_password_is_no_network(tmp_path: Path, micropython: Run) -> None:
+    """With another password, or none provisioned, the board stays offline and goes on."""
+    script = "air('ward\\nother')\na = until(0, 100)\nhal.kept.clear()\nb = until(100, 200)\nsay(a, b)"
+    assert run(tmp_path, micropython, script) == [100, 200]
+
+
+def _serve(answer: Callable[[bytes], list[bytes]]) -> tuple[socket.socket, int]:
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind(("127.0.0.1", 0))
+    server.settimeout(5)
+
+    def work() -> None:
+        try:
+            while True:
+                asked, peer = server.recvfrom(100)
+                for each in answer(asked):
+                    server.sendto(each, peer)
+        except OSError:
+            return
+
+    threading.Thread(target=work, daemon=True).start()
+    return server, server.getsockname()[1]
+
+
+def _answer(asked: bytes, first: int = 0x24, stratum: int = 2, nonce: bytes | None = None, utc: int = UTC) -> bytes:
+    echo = asked[40:48] if nonce is None else nonce
+    moment = ((utc + 2_208_988_800) & 0xFFFFFFFF).to_bytes(4) + bytes(4)
+    return bytes([first, stratum]) + bytes(22) + echo + moment + moment
+
+
+DATE = """
+air('ward\\npass word')
+hal.now = 946_684_800 + 3
+online = False
+for now in range(40):
+    online = online or wifi.online(now * S // 4)
+    time.sleep_ms(5)
+say(online, hal.now)
+"""
+
+
+def test_a_chip_without_a_date_asks_for_it(tmp_path: Path, micropython: Run) -> None:
+    """A chip that was without power is online only once it has the date, also in the era that begins in 2036."""
+    for utc in (UTC, 2_100_000_000):
+        server, port = _serve(lambda asked, utc=utc: [_answer(asked, utc=utc)])  # type: ignore[misc]
+        assert run(tmp_path, micropython, DATE, port) == [True, utc]
+        server.close()
+
+
+def test_what_is_no_answer_gives_no_date(tmp_path: Path, micropython: Run) -> None:
+    """Answers that are short, from no server, unsynchronised or to another question leave the chip as it is."""
+    server, port = _serve(
+        lambda asked: [
+            b"",
+            _answer(asked)[:47],
+            _answer(asked, first=0x23),
+            _answer(asked, first=0xE4),
+            _answer(asked, stratum=0),
+            _answer(asked, stratum=16),
+            _answer(asked, nonce=b"12345678"),
+        ]
+    )
+    assert run(tmp_path, micropython, DATE, port) == [False, 946_684_803]
+    server.close()
