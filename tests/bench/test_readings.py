@@ -21,6 +21,7 @@ def test_judges_find_what_is_there() -> None:
     assert judges.spectral_rate(PULSE, RATE) == pytest.approx(72, abs=0.5)
     assert judges.belt_rate(np.sin(2 * np.pi * 0.25 * TIME), RATE) == pytest.approx(15, abs=0.2)
     red, infrared = (1e5 * (1 + swing * (PULSE - PULSE.mean())) for swing in (0.01, 0.02))
+    assert judges.deviation([np.array([3.0, 5.0]), np.array([4.0, 12.0])]) == 4.0  # of 5 and 13
     assert judges.spectral_spo2(red, infrared, RATE) == pytest.approx(110 - 25 * 0.5, abs=0.2)
 
 
@@ -45,6 +46,7 @@ def test_results_are_counted() -> None:
     ]
     counted = [{"kind": "ecg", "by": "noise", "db": 0, "right": 3, "wrong": 1, "noise": 2}]
     result = {"minutes": rows, "noise": {"minutes": 2, **dict.fromkeys(readings.KINDS, 0)}, "disturbed": counted}
+    result["activity"] = {"stretches": 3, "rank": 0.75}
     assert readings.summary(result, "breath") == {"minutes": 3, "given": 2, "close": 1, "median": 2.0}
     assert readings.spoiled(result) == (6, 3, 1)
     console = Console(width=200, record=True)

@@ -253,12 +253,7 @@ put([fits, maker.journal.newest])
     assert max(lines[2:-1], key=lambda line: line if isinstance(line, int) else 0) <= 3980
 
 
-def test_a_policy_that_is_none_is_the_strictest(
-    micropython: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
-    """A board whose settings are damaged sends nothing readable that was to be private."""
-    (tmp_path / "config.json").write_text('{"policy": "privat"}')
-    script = """
+CONFIGURED = """
 import sys
 from config import Config
 class Hal:
@@ -267,9 +262,38 @@ class Hal:
     def recall(self, name):
         return None
 c = Config(Hal())
-print(c.refused, c.policy, c.repl)
+print(c.refused, c.policy, c.repl, c.spo2)
 """
-    assert micropython(script, str(tmp_path)).stdout.split() == ["policy", "private", "False"]
+
+
+def test_a_policy_that_is_none_is_the_strictest(
+    micropython: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """A board whose settings are damaged sends nothing readable that was to be private."""
+    (tmp_path / "config.json").write_text('{"policy": "privat"}')
+    assert micropython(CONFIGURED, str(tmp_path)).stdout.split() == ["policy", "private", "False", "[]"]
+
+
+@pytest.mark.parametrize(
+    ("text", "refused", "curve"),
+    [
+        ("110 -25", None, [[110, 0], [-25, 0]]),
+        ("94.845 30.354 -45.06", None, [[94845, -3], [30354, -3], [-4506, -2]]),
+        ("-0.5 -.25 7.", None, [[-5, -1], [-25, -2], [7, 0]]),
+        ("", None, []),
+        ("110 - 25", "spo2", []),
+        ("1 2 3 4 5", "spo2", []),
+        ("12345678901234567890", "spo2", []),
+    ],
+)
+def test_a_board_reads_the_curve_of_its_oximeter(
+    micropython: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path: Path, text: str, refused: str | None, curve: list[list[int]],
+) -> None:  # fmt: skip
+    """Decimals become mantissas and exponents, exact; what is no curve is refused, and none is used."""
+    (tmp_path / "config.json").write_text(json.dumps({"spo2": text}))
+    said = micropython(CONFIGURED, str(tmp_path)).stdout.split(maxsplit=3)
+    assert (said[0], json.loads(said[3])) == (str(refused), curve)
 
 
 @pytest.mark.parametrize(

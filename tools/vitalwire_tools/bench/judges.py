@@ -48,6 +48,12 @@ def belt_rate(values: Any, rate: float) -> float:
     return float(60 * rate / np.mean(np.diff(tops))) if len(tops) > 2 else 0.0
 
 
+def deviation(axes: Any) -> float:
+    """Return the mean amplitude deviation of acceleration (Vähä-Ypyä et al., 2015), which wants no gravity known."""
+    norm = np.sqrt(sum(axis**2 for axis in axes))
+    return float(np.mean(np.abs(norm - norm.mean())))
+
+
 def spectral_spo2(red: Any, infrared: Any, rate: float) -> float:
     """Return the saturation by the ratio of the two spectra at the pulse, on the same line; looks for no systole."""
     spectra = [np.fft.rfft((each - each.mean()) * np.hanning(len(each)), SIZE) for each in (red, infrared)]

@@ -18,10 +18,11 @@ from vitalwire.readings.ecg import heart_rate
 from vitalwire.readings.oximetry import spo2
 from vitalwire.readings.ppg import pulse_rate
 from vitalwire.readings.respiration import from_ecg, from_ppg
+from vitalwire.readings.steady import activity
 
 from ..recordings import Recording, breathing, load
 from . import disturbed
-from .judges import belt_rate, spectral_rate, spectral_spo2, xqrs_rate
+from .judges import belt_rate, deviation, spectral_rate, spectral_spo2, xqrs_rate
 
 MINUTE, HALF_MINUTE = 60.0, 30.0
 SHORTEST = 20.0  # seconds
@@ -51,6 +52,12 @@ KINDS = {
 OF_BEATS = {"ecg": heart_rate, "pleth": pulse_rate}
 TWO_COLOURS = ("ppg finger", "ppg head")
 MIDDLE = 1 << 15  # what was taken off these counts, which are light
+# Names of three axes, and the metres per square second of one count.
+MOVED = (
+    *((tuple(f"acceleration, {place}_{axis}" for axis in ("horiz_fwd", "vert", "horiz_lateral")), 0.00980665)
+      for place in ("ankle", "leg", "trunk")),
+    (tuple(f"acceleration {axis}, wrist" for axis in "xyz"), 0.01),
+)  # fmt: skip
 
 
 def run() -> dict[str, Any]:
@@ -71,7 +78,26 @@ def run() -> dict[str, Any]:
     rows += _breaths()
     rows += _saturations(recordings)
     walk = recordings[disturbed.WALK]
-    return {"minutes": rows, "noise": _noise(), "disturbed": disturbed.run(minutes, OF_BEATS, walk)}
+    return {
+        "minutes": rows,
+        "noise": _noise(),
+        "disturbed": disturbed.run(minutes, OF_BEATS, walk),
+        "activity": _activities(recordings),
+    }
+
+
+def _activities(recordings: dict[str, Recording]) -> dict[str, float]:
+    """Return how alike activity and the judge's measure, which is another, order half minutes (Spearman)."""
+    from scipy.stats import spearmanr
+
+    pairs = []
+    for names, unit in MOVED:
+        three = [recordings[name] for name in names]
+        for axes in zip(*(_pieces(each, HALF_MINUTE) for each in three), strict=True):
+            scaled = [axis * unit for axis in axes]
+            found = activity(*(_clean(axis, three[0].rate) for axis in scaled))
+            pairs.append((found.value, deviation(scaled)))
+    return {"stretches": len(pairs), "rank": float(spearmanr(*zip(*pairs, strict=True)).statistic)}
 
 
 def _breaths() -> Iterator[dict[str, Any]]:
@@ -159,4 +185,9 @@ def render(result: dict[str, Any]) -> list[Table]:
             f"{found['close']} (within {kind.close:g} {unit})", f"{found['median']:.1f} {unit}",
             f"{result['noise'][name]} of {result['noise']['minutes']}",
         )  # fmt: skip
+    moved = result["activity"]
+    table.add_row(
+        "activity against the mean amplitude deviation", f"{moved['stretches']}", f"{moved['stretches']}",
+        f"rank correlation {moved['rank']:.2f}", "-", "-",
+    )  # fmt: skip
     return [table, disturbed.render(result["disturbed"])]

@@ -92,6 +92,11 @@ def _readings(result: dict[str, Any]) -> list[Row]:
              f"{found['given']} of {found['minutes']}, {found['close']}, {result['noise'][name]} of"
              f" {result['noise']['minutes']}")
         )  # fmt: skip
+    moved = result["activity"]
+    rows.append(
+        ("activity against the mean amplitude deviation: half minutes, rank correlation", "-",
+         f"{moved['stretches']}, {moved['rank']:.2f}")
+    )  # fmt: skip
     whole, right, wrong = readings.spoiled(result)
     what = "heart and pulse rates under noise and somebody's walking, 20 to -10 dB: right, absent, off by more than 5 %"
     return [*rows, (what, "-", f"{right}, {whole - right - wrong}, {wrong} of {whole}")]
