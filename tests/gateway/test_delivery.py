@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from tests.fakeboard import Board
-from tests.gateway.site import SECRET, Site, bulk, connect_to, journal
+from tests.gateway.site import SECRET, Site, bulk, connect_to, journal, mqtt_to
+from tests.mosquitto import Mosquitto
 from tests.sinks.entries import entries_of
 from tests.sinks.servers import free_port
 
@@ -101,6 +102,19 @@ async def test_a_full_spool_leaves_frames_with_their_device(tmp_path: Path, monk
                 await site.until(lambda: not board.journal and sum(map(len, taken)) >= sum(map(len, raws)))
                 assert b"".join(taken) == b"".join(raws)
         assert site.of(SpoolChanged)[-1].takes
+
+
+@pytest.mark.asyncio
+async def test_a_dead_sink_is_told_before_there_is_anything_to_deliver(tmp_path: Path) -> None:
+    """A broker that is not there shows from the beginning, and that it came as well."""
+    with Mosquitto(tmp_path / "broker") as broker:
+        broker.stop()
+        site = Site(tmp_path)
+        site.configure(mqtt_to(broker.port))
+        async with site.running():
+            await site.until(lambda: any("refused" in event.why for event in site.of(SinkChanged)))
+            await asyncio.to_thread(broker.start)
+            await site.until(lambda: site.of(SinkChanged)[-1].state is SinkState.READY)
 
 
 class Faulty:

@@ -90,7 +90,7 @@ class Delivery:
             self._cursor = batch[-1].position
             self._spool.advance(self._name, self._cursor)  # not awaited: unwritten, it costs a repeated delivery
             return False
-        if not self._ending:
+        if not self._ending and (self._is_open or await self._try(())):  # what is wrong with it is told at once
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK):
                     await self._more.wait()
@@ -118,7 +118,7 @@ class Delivery:
                     await self._sink.open()
                 self._is_open = True
             async with asyncio.timeout(self._settings.patience):
-                rejected = await self._sink.deliver(batch)
+                rejected = await self._sink.deliver(batch) if batch else ()
         except SinkError as error:
             await self._failed(str(error), error.retry_after)
             return False
@@ -127,7 +127,7 @@ class Delivery:
             return False
         except Exception as error:
             log.exception("the sink %s failed", self._name)
-            if len(batch) > 1 or self._bugs < BUGS:
+            if len(batch) != 1 or self._bugs < BUGS:
                 self._bugs += len(batch) == 1
                 self._most = max(1, len(batch) // 2)
                 await self._failed(type(error).__name__, 0.0)
@@ -154,14 +154,17 @@ class Delivery:
         await asyncio.gather(*map(asyncio.wrap_future, buried))
         if self._failures or self._most < self._settings.batch:
             self._most = min(self._settings.batch, self._most * 2)
-        if self._failures or not self._told_up:
+        if not batch:
+            self._tell(SinkChanged(self._name, SinkState.READY))
+        elif self._failures or not self._told_up:
             self._tell(SinkChanged(self._name, SinkState.UP))
             self._told_up = True
         self._failures = self._bugs = 0
         for entry in dead.values():
             self._tell(Buried(self._name, entry, reasons[entry.position]))
         delivered = tuple(entry for entry in batch if entry.position not in reasons)
-        self._tell(Delivered(self._name, delivered, sent_us, self._utc_us()))
+        if batch:
+            self._tell(Delivered(self._name, delivered, sent_us, self._utc_us()))
 
     async def _failed(self, why: str, retry_after: float) -> None:
         """Close the sink and wait."""

@@ -73,9 +73,12 @@ class RoomLost:
 
 
 class SinkState(StrEnum):
-    """How a sink is: not open, delivering, waiting to try again, waiting longer because nothing helped, ended."""
+    """How a sink is: not open, open with nothing delivered yet, delivering, waiting to try again, waiting longer
+    because nothing helped, ended.
+    """
 
     OPENING = "opening"
+    READY = "ready"
     UP = "up"
     WAITING = "waiting"
     BROKEN = "broken"

@@ -47,7 +47,7 @@ class Metrics:
         self._lost = counter("entries_lost", "Entries given up because the spool was full", "sink")
         self._delivered = counter("frames_delivered", "Frames that a sink's peer has", "sink")
         self._buried = counter("frames_buried", "Frames that became dead letters", "sink")
-        self._sink_up = gauge("sink_up", "1 while a sink delivers", "sink")
+        self._sink_up = gauge("sink_up", "1 while a sink delivers or waits for something to deliver", "sink")
         self._sink_failures = counter("sink_failures", "Deliveries that failed", "sink")
         self._peers = gauge("source_peers", "Peers connected", "source")
         self._stage = Histogram(
@@ -93,7 +93,7 @@ class Metrics:
             case Concluded(outcome=outcome):
                 self._conclude(outcome)
             case SinkChanged(sink, state):
-                self._sink_up.labels(sink).set(state is SinkState.UP)
+                self._sink_up.labels(sink).set(state in (SinkState.READY, SinkState.UP))
                 if state in (SinkState.WAITING, SinkState.BROKEN):
                     self._sink_failures.labels(sink).inc()
             case SourceChanged(source, peer, up) if peer:

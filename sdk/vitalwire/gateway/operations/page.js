@@ -62,7 +62,7 @@ function show(status) {
   ]), "No frame has come yet.");
   fill("sinks", Object.entries(status.sinks).map(([name, s]) => [
     name,
-    { text: s.why ? `${s.state}: ${s.why}` : s.state, kind: s.state === "up" ? "good" : s.state === "opening" ? "" : "bad" },
+    { text: s.why ? `${s.state}: ${s.why}` : s.state, kind: s.state === "up" ? "good" : ["opening", "ready"].includes(s.state) ? "" : "bad" },
     (s.delivered ?? 0).toLocaleString(),
     (s.waiting ?? 0).toLocaleString(),
     { text: (s.dead ?? 0).toLocaleString(), kind: s.dead ? "bad" : "" },
