@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,34 @@ def test_edf_annotates_marks_and_fill(tmp_path: Path) -> None:
     assert np.allclose(
         accel.signals[0].data[:100], made.stretches["accel_x"][0][:100] * made.scale("accel_x"), atol=1e-3
     )
+
+
+@pytest.mark.parametrize("rate", [0.981132, 1.0000213, 25.0007, 255.99123])
+def test_edf_holds_long_stretches_of_any_rate(tmp_path: Path, rate: float) -> None:
+    """Hours at the rate a chip had are whole data records of the duration in the header, the counts unchanged."""
+    import edfio
+
+    from vitalwire.export.edf import names, save
+    from vitalwire.export.files import Files
+    from vitalwire.export.stretches import Stretch
+    from vitalwire.export.whole import Gathered
+    from vitalwire.frame import parse
+
+    body = parse(FakeDevice().descriptor()).body
+    assert body is not None
+    stretch = Stretch(body, 0, 1, "the beginning", 1, 1)
+    channels = tuple(replace(channel, rate=Fraction(rate)) for channel in stretch.channels)
+    stretch = replace(stretch, descriptor=replace(body, channels=channels))
+    for hours in (0.3, 1.7, 4.2):
+        counts = np.arange(int(3600 * hours * rate), dtype=np.int32)[:, None] % 999 * np.ones(len(channels), np.int32)
+        gathered = Gathered(stretch, [counts], samples=len(counts))
+        with Files(tmp_path / f"{hours}", "", "edf", overwrite=False) as files:
+            made = names(files, gathered)
+            save(made, gathered)
+        read = edfio.read_edf(tmp_path / made[0].name)
+        assert np.array_equal(read.signals[0].digital[: len(counts)], counts[:, 0])
+        assert read.num_data_records * read.data_record_duration == pytest.approx(3600 * hours, abs=3)
+        assert len(read.signals[0].digital) - len(counts) < rate + 1
 
 
 def extreme(path: Path, samples: list[int]) -> Walk:

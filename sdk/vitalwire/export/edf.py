@@ -7,6 +7,7 @@ an oscillator of its own. EDF has whole data records only: the last one is fille
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,27 @@ from vitalwire.messages import Channel
 from .files import Files
 from .whole import Gathered, Record, RecordWriter
 
+
+class _Counted:
+    """Counts data records by samples: edfio divides durations, which fails by rounding after some half an hour."""
+
+    def _set_num_data_records_with_signals(self: Any, signals: Sequence[Any]) -> None:
+        first = signals[0]
+        self._set_num_data_records(len(first.digital) // round(first.sampling_frequency * self.data_record_duration))
+
+
+class _Edf(_Counted, edfio.Edf):
+    pass
+
+
+class _Bdf(_Counted, edfio.Bdf):
+    pass
+
+
 NUMBER = 8  # characters of a number in the header (EDF specification, 1992)
 FORMS: dict[str, tuple[Any, Any, Any, tuple[int, int]]] = {
-    ".edf": (edfio.Edf, edfio.EdfSignal, np.int16, (-(1 << 15), (1 << 15) - 1)),
-    ".bdf": (edfio.Bdf, edfio.BdfSignal, np.int32, (-(1 << 23), (1 << 23) - 1)),
+    ".edf": (_Edf, edfio.EdfSignal, np.int16, (-(1 << 15), (1 << 15) - 1)),
+    ".bdf": (_Bdf, edfio.BdfSignal, np.int32, (-(1 << 23), (1 << 23) - 1)),
 }
 YEARS = range(1985, 2085)  # that its date can name
 
