@@ -18,6 +18,7 @@ from sensors import Sensor
 from sensors.battery import Battery
 from stream import Stream
 from unload import drop
+from window import whole
 from wire import (
     CAUSE_COMMAND,
     CCM_KEY_SIZE,
@@ -194,13 +195,16 @@ def _streams(app, board, ms):
 
 
 def _links(app, config):
+    size = config.window
+    if config.policy == "seal":
+        size = max(size, whole(config.seal_frames))  # some acknowledge nothing before it is sealed
     for text in config.links:
         kind, _, peer = text.partition("://")
         stream = app.hal.stream
         if kind != "serial":
             stream = __import__("links." + kind, None, None, ("make",)).make(app.hal, config, peer)
         repl = config.repl and kind == "serial"
-        link = Link(stream, app.journal, app.control, config.window, repl, _LIMIT)
+        link = Link(stream, app.journal, app.control, size, repl, _LIMIT)
         if kind == "mqtts" and config.durable == "broker":
             link.keep()
         app.links.append(link)

@@ -5,13 +5,18 @@ from micropython import const
 _PATIENCE = const(3)  # times the wait for an acknowledgement doubles
 
 
+def whole(group):
+    # the size of a window whose backlog takes a group of so many frames
+    return (4 * group + 2) // 3 + 1
+
+
 class Window:
     # journal: newest, acked, next_unacked(after). `now` and `resend`, the first wait, are microseconds of real time.
     def __init__(self, journal, size, resend):
         self.journal = journal
         self.resent = 0
         self._size = size
-        self._reserve = size // 4  # slots the backlog leaves to live frames
+        self._reserve = size // 4  # slots the backlog leaves to live frames, see whole()
         self._seqs = [0] * size  # frames in flight; 0 is none
         self._tries = bytearray(size)
         self._due = [0] * size

@@ -45,8 +45,7 @@ class Options(TypedDict, total=False):
     settle: float  # seconds the first frames wait at most until their times are good
     reconnect: bool  # open a broken stream again, with growing pauses, instead of raising TransportError
     set_time: bool  # tell the device UTC
-    sealed_only: bool  # give out nothing that only a MAC proves, but whole groups once a signature seals them; not for
-    # a device itself: it waits for acknowledgements, which come only then
+    sealed_only: bool  # give out nothing that only a MAC proves, but whole groups once a signature seals them
     keys: Registry | None  # has the secrets for MACs and private contents, where `registry` must not have them
     on_event: Callable[[ClientEvent], None] | None  # is told all else: gaps, security events, refused frames, log lines
 
