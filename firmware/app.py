@@ -49,7 +49,8 @@ _OTHER = const(380)  # and a slice of anything else, or a turn
 
 
 class App:
-    # streams and scalars: the sensors, see recorder.py; empty: mV of an empty battery. boot.py puts the parts in.
+    # streams and scalars: the sensors, see recorder.py; empty, low: mV of an empty battery, the
+    # board's own and those in force. boot.py puts the parts in.
     rebooting = 0  # the cause, once that is to be
     leaving = low_battery = False
     reported = None  # what is said of the configuration, CBOR
@@ -61,7 +62,7 @@ class App:
         self.scalars = []
         self.links = []
         self.journal = self.control = self.recorder = None
-        self.empty = 0
+        self.empty = self.low = 0
         self.trial = None  # of an updated application that has not proved itself yet
         self.job = None
         self.due = 0  # when a sensor is to be looked at, if no interrupt comes before
@@ -258,10 +259,16 @@ class App:
             COUNTER_EVENTS_LOST: self.recorder.events_lost,
         }
         for stream in self.scalars:
-            millivolt = stream.sensor.millivolt
-            counters[COUNTER_BATTERY_MV] = millivolt
-            if self.low_battery != (0 < millivolt < self.empty):
-                self.low_battery = not self.low_battery
-                if self.low_battery:
-                    self.report(EVENT_LOW_BATTERY, {EVENTKEY_MILLIVOLT: millivolt}, now)
+            counters[COUNTER_BATTERY_MV] = stream.sensor.millivolt
+            low = 0 < stream.sensor.millivolt < self.low
+            if low and not self.low_battery:
+                self.report(EVENT_LOW_BATTERY, {EVENTKEY_MILLIVOLT: stream.sensor.millivolt}, now)
+            self.low_battery = low
+            if low and not self.recorder.step:
+                self.recorder.step = self.shutdown
         return counters
+
+    def shutdown(self, now):
+        from shutdown import watch
+
+        return (yield from watch(self, now))

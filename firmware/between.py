@@ -48,6 +48,7 @@ def apply(app, settings):
     if seal:
         seal.frames = settings["seal_frames"]
         seal.us = settings["seal_s"] * 1_000_000
+    app.low = settings["low_mv"] or app.empty
     app.journal.stop = settings["when_full"] == "stop"
     level = LOGLEVEL_DEBUG + ("debug", "info", "warning", "error").index(settings["log_level"])
     for link in app.links:

@@ -21,6 +21,7 @@ from unload import drop
 from window import whole
 from wire import (
     CAUSE_COMMAND,
+    CAUSE_DEEP_SLEEP,
     CCM_KEY_SIZE,
     COMMAND_CONFIGURE,
     COMMAND_REBOOT,
@@ -40,10 +41,13 @@ from wire import (
 
 _LIMIT = const(1792)  # bytes of a frame; more in two
 _PAUSE = const(10_000)  # us
+_CHARGED = const(100)  # mV above empty from which a board that slept starts again
+_SLEEP = const(600)  # s, else
 
 
 def build(app):
     # Give an App its parts; returns whether this board can record.
+    global _config, _slots, _papers, _wait
     import board
 
     hal = app.hal
@@ -51,6 +55,10 @@ def build(app):
     if board.HOLD >= 0:
         hal.output(board.HOLD)  # without it the board turns itself off
     config, on_proof, given_up = _config(app, root)
+    if board.BATTERY and hal.reset_cause() == CAUSE_DEEP_SLEEP:
+        pin, numerator, denominator, empty, _ = board.BATTERY
+        if hal.adc(pin).read_uv() * numerator // (1000 * denominator) < (config.low_mv or empty) + _CHARGED:
+            hal.sleep(_SLEEP)
     if config.key is None:
         print("vitalwire: no key: provision this board")
         return False
@@ -78,6 +86,7 @@ def build(app):
     else:
         Journal.begin = None
     config.count(hal)
+    _config = _slots = _papers = _wait = None  # room for what comes
     gc.collect()
 
     ms = config.frame_ms
@@ -147,15 +156,17 @@ def _config(app, root):
 
 
 def _configure(app, config, on_proof, given_up):
-    import between
-    from settings import NAMES
+    app.low = app.empty
+    if on_proof or config.log_level != "info" or config.channels_off or config.low_mv:
+        import between
+        from settings import NAMES
 
-    between.apply(app, {name: getattr(config, name) for name in NAMES.values()})
-    if on_proof:
-        app.recorder.step = lambda now: between.prove(app, now)
+        between.apply(app, {name: getattr(config, name) for name in NAMES.values()})
+        if on_proof:
+            app.recorder.step = lambda now: between.prove(app, now)
+        drop("between", "settings")
     if given_up is not None:
         app.report(EVENT_CONFIGURATION_RETURNED, {EVENTKEY_VERSION: given_up}, app.hal.ticks())
-    drop("between", "settings")
 
 
 def _papers(board, config):

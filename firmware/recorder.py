@@ -64,12 +64,12 @@ class Recorder:
         if self._contents:
             return self._describe(now)
         if now >= self._data_due:
-            return self._data(now)
+            return self.data(now)
         self.due = self._data_due
         if now + _TAKES < self._data_due or self.frame_us < 2 * _TAKES:
             if self.events or self.maker.journal.dropped:
                 if now >= self._events_due:
-                    return self._tell(now)
+                    return self.tell(now)
                 self.due = min(self.due, self._events_due)
             if now >= self._status_due:
                 return self._status(now)
@@ -96,14 +96,14 @@ class Recorder:
         else:
             self._made(0, now)
 
-    def _tell(self, now):
+    def tell(self, now):
         rows = self.events[: MAX_EVENTS - 1]
         seq = yield from self.maker.events(now, rows)
         if self._made(seq, now):
             self.events = self.events[len(rows) :]
             self._events_due = now + _GATHER
 
-    def _data(self, now):
+    def data(self, now):
         marks = []
         scalars = []
         ticks = -1

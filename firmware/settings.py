@@ -10,6 +10,7 @@ SETTINGS = {
     "seal_s": (60, 1, 3600),
     "log_level": ("info", ("debug", "info", "warning", "error")),
     "channels_off": (0, 0, 4294967295),
+    "low_mv": (0, 0, 5000),
 }
 NAMES = {
     1: "frame_ms",
@@ -20,4 +21,5 @@ NAMES = {
     6: "seal_s",
     7: "log_level",
     8: "channels_off",
+    9: "low_mv",
 }

@@ -9,17 +9,29 @@ import esp32
 import machine
 import micropython
 from micropython import const
-from wire import CAUSE_HARD_RESET
+from wire import CAUSE_BROWN_OUT, CAUSE_POWER_ON
 
 _WATCHDOG_MS = const(10000)
 _HOUR_MS = const(3600000)
 _SINCE_1970 = const(946684800)  # s until 2000
-_DEEP_SLEEP = const(4)  # machine.DEEPSLEEP_RESET; the other numbers of machine.reset_cause() are those of CAUSE_*
+# RTC_CNTL_RESET_STATE_REG, whose low six bits say why the processor was reset (rtc_cntl_reg.h of each chip), and what
+# they say of a brown-out, which MicroPython calls power-on.
+_RESET_STATE = {"esp32": 0x3FF48034, "esp32s3": 0x60008038, "esp32c3": 0x60008038}
+_BROWN_OUT = const(15)
 
-# What reset() was told survives in the clock's memory; otherwise the chip knows power-on, reset pin and watchdog.
+# What reset() was told survives in the clock's memory; otherwise machine.reset_cause() has the numbers of CAUSE_*.
 _cause = (machine.RTC().memory() or (machine.reset_cause(),))[0]
-if _cause == _DEEP_SLEEP:
-    _cause = CAUSE_HARD_RESET
+
+
+def _browned_out():
+    from board import CHIP
+
+    at = _RESET_STATE.get(CHIP)
+    return at and machine.mem32[at] & 63 == _BROWN_OUT
+
+
+if _cause == CAUSE_POWER_ON and _browned_out():
+    _cause = CAUSE_BROWN_OUT
 machine.RTC().memory(b"")
 _raw = time.ticks_us()
 _now = 0
@@ -296,6 +308,10 @@ def reset(cause):
 
 def reset_cause():
     return _cause
+
+
+def sleep(seconds):
+    machine.deepsleep(1000 * seconds)
 
 
 def feed():

@@ -218,6 +218,7 @@ class Event(IntEnum):
     CONFIGURED = 34  # another configuration is in force, and the board made a frame under it
     CONFIGURATION_RETURNED = 35  # the board did not run with it; the one before is in force again
     CONFIGURATION_REFUSED = 36
+    SHUTDOWN = 37  # the battery is empty: the device sleeps until it is charged
 
 
 class EventKey(IntEnum):
@@ -247,10 +248,12 @@ class Cause(IntEnum):
     POWER_ON = 1
     HARD_RESET = 2
     WATCHDOG = 3
+    DEEP_SLEEP = 4  # it slept because its battery was empty
     SOFT_RESET = 5
     COMMAND = 6
     FAULT = 7
     UPDATE = 8  # to start another application
+    BROWN_OUT = 9  # the supply broke down for a moment
     CONFIGURATION = 10  # to put another configuration in force
 
 
@@ -625,6 +628,7 @@ class Setting(IntEnum):
     SEAL_S = 6  # seconds
     LOG_LEVEL = 7
     CHANNELS_OFF = 8  # a bit for each channel id; whole sensors only
+    LOW_MV = 9  # millivolts of an empty battery; 0: the board's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -650,6 +654,7 @@ SETTINGS: dict[Setting, SettingRule] = {
     Setting.SEAL_S: SettingRule(60, 1, 3600),
     Setting.LOG_LEVEL: _words(LogLevel.INFO, *(level.name.lower() for level in LogLevel)),
     Setting.CHANNELS_OFF: SettingRule(0, 0, (1 << Limit.MAX_CHANNELS) - 1),
+    Setting.LOW_MV: SettingRule(0, 0, 5000),
 }
 
 # ---------------------------------------------------------------- captures (CBOR sequence, RFC 8742)

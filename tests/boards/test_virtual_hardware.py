@@ -574,6 +574,7 @@ class WDT:
     def __init__(self, timeout): calls.append(("wdt", timeout))
     def feed(self): WDT.fed += 1
 def reset_cause(): return 3
+mem32 = {0x3FF48034: 0x3381}
 def reset(): calls.append("reset")
 class RTC:
     kept = b""
@@ -596,7 +597,10 @@ def ticks_diff(a, b): return ((a - b + (1 << 29)) & ((1 << 30) - 1)) - (1 << 29)
 
 
 def test_esp32_ticks_never_wrap(tmp_path: Path, micropython: Callable[..., Any]) -> None:
-    """64-bit ticks go on over the counter's wrap at 2^30, also for an edge before it; buses get the board's speeds."""
+    """64-bit ticks go on over the counter's wrap at 2^30, also for an edge before it; buses get the board's speeds.
+
+    A brown-out, which MicroPython calls power-on, is told from the chip's register.
+    """
     for name, text in STAND_INS.items():
         (tmp_path / f"{name}.py").write_text(text)
     (tmp_path / "board.py").write_text(render(BOARD))
@@ -626,6 +630,12 @@ assert hal.partition("journal") == "area" and hal.reset_cause() == 3
 hal.reset(6)
 assert machine.calls[-1] == "reset"
 for cause in (6, 3):
+    del sys.modules["hal.esp32"]
+    import hal.esp32
+    assert hal.esp32.reset_cause() == cause
+machine.reset_cause = lambda: 1
+for register, cause in ((0x3381, 1), (0x338F, 9)):
+    machine.mem32[0x3FF48034] = register
     del sys.modules["hal.esp32"]
     import hal.esp32
     assert hal.esp32.reset_cause() == cause

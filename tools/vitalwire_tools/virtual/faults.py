@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 BOARD = "board"  # the name under which the board itself stalls
+CELL = "adc"
 SPI, I2C, TEMPERATURE = ("max30003", "ads1292r"), ("max30102", "lsm6dso"), ("max30205", "mlx90614")
 ANALOG = "ad8232"
 CLOCKED = (*SPI, *I2C)
@@ -25,6 +26,7 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, float, float] | None]] = {
     "wrong_part": ((*CLOCKED, *TEMPERATURE[1:]), None),  # another part id
     "wedged": (CLOCKED, None),  # answers, but samples no more
     "stuck_line": ((SPI[0], *I2C), None),  # the interrupt line stays low
+    "voltage": ((CELL,), ("mv", 0, 5_000)),  # of the cell, whatever it has given
     "stall": ((BOARD,), None),  # the board does nothing for `for_s`
 }
 

@@ -14,6 +14,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -82,9 +83,12 @@ class Hardware:
     ) -> None:
         script = scripts.parse(faults)
         self.time = 0  # microseconds of virtual time since the hardware exists
+        self.asleep = 0  # until when the board sleeps
+        self.armed = False  # whether the watchdog runs
+        self.heard = 0.0  # monotonic seconds when the board's process last did anything
         self.refused: list[str] = []  # accesses no chip's data sheet allows; a correct driver leaves this empty
         self.chips: dict[str, Chip] = {}
-        self.battery = Battery(board.battery) if board.battery else None
+        self.battery = Battery(board.battery, [f for f in script if f.chip == scripts.CELL]) if board.battery else None
         self._stalls = [fault for fault in script if fault.chip == scripts.BOARD]
         self._overhead = board.cpu.get(cpu, {}).get("bus", 0) // 1000
         self._i2c: dict[tuple[int, int], I2cChip] = {}
@@ -98,7 +102,11 @@ class Hardware:
         self._lock = threading.Lock()  # `save` may be called while a board is served
         for row in board.sensors:
             self._add(row, signals, [fault for fault in script if fault.chip == row.part], seed)
-        unknown = {fault.chip for fault in script} - {scripts.BOARD, *self.chips}
+        unknown = {fault.chip for fault in script} - {
+            scripts.BOARD,
+            *self.chips,
+            *([Battery.part] if self.battery else []),
+        }
         if unknown:
             raise scripts.FaultError(f"this board has no {sorted(unknown)[0]}")
 
@@ -163,8 +171,9 @@ class Hardware:
 
     def serve(self, link: socket.socket) -> None:
         """Answer one board process from its boot, which is now, until it closes its end."""
-        self._base = self.time
+        self._base = self.asleep = self.time
         self._lines = []
+        self.armed, self.heard = False, time.monotonic()
         handlers: dict[int, Callable[[int, int, int, int, int, bytes], bytes]] = {
             1: self._i2c_raw,
             2: self._i2c_memory,
@@ -174,9 +183,12 @@ class Hardware:
             6: self._line,
             7: self._level,
             8: self._adc,
+            9: self._sleep,
+            10: self._arm,
         }
         with link, link.makefile("rb") as stream, contextlib.suppress(BrokenPipeError, ConnectionResetError):
             while len(head := stream.read(REQUEST.size)) == REQUEST.size:
+                self.heard = time.monotonic()
                 word, now, until = REQUEST.unpack(head)
                 sent = word >> 52
                 data = stream.read(sent) if sent else b""
@@ -300,6 +312,14 @@ class Hardware:
             return struct.pack("<q", part.level(which))
         chip = self._pins.get(pin)
         return struct.pack("<q", 0 if chip and chip.low else 1)
+
+    def _sleep(self, _: int, __: int, ___: int, ____: int, until: int, _____: bytes) -> bytes:
+        self.asleep = until + self._base
+        return b""
+
+    def _arm(self, on: int, *_: object) -> bytes:
+        self.armed = bool(on)
+        return b""
 
     def _adc(self, pin: int, *_: object) -> bytes:
         if pin not in self._analog:

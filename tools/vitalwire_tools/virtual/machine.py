@@ -55,6 +55,7 @@ class Options:
     extra: Mapping[str, str] = field(default_factory=dict)  # further VITALWIRE_* settings, for tests
     modules: Mapping[str, str] = field(default_factory=dict)  # further device modules, name.py -> source
     start: str = "main"  # the module that is started
+    watchdog: float = 10.0  # seconds without a sign of life after which a board that feeds its watchdog is reset
     board: str = ""  # the board.toml of another board, whose parts are played
     radio: str = ""  # host:port of the Air that its Bluetooth is in
 
@@ -153,6 +154,9 @@ class Machine:
                 self._observe(self._relay.turn(0.1))
                 if self._process and self._process.poll() is not None:
                     self._ended()
+                elif self._process and self._hangs():
+                    self._cut()
+                    self._boot(cause=Cause.WATCHDOG)
                 while not self._orders.empty():
                     self._obey(self._orders.get())
         finally:
@@ -216,6 +220,11 @@ class Machine:
             self._serving.join()
             self._serving = None
 
+    def _hangs(self) -> bool:
+        """Whether the watchdog runs and the board's process has asked its hardware for nothing for too long."""
+        patience = self.options.watchdog / min(self.options.speed or 1.0, 1.0)
+        return self._hardware.armed and time.monotonic() - self._hardware.heard > patience
+
     def _observe(self, seen: bytes) -> None:
         if RAW_REPL in seen:
             self._raw = True
@@ -229,7 +238,8 @@ class Machine:
         self._drain()
         self._cut()
         if EXIT < code < EXIT + 16:
-            self._hardware.pass_time(50_000)
+            # what it sleeps passes at once
+            self._hardware.pass_time(max(self._hardware.asleep - self._hardware.time, 50_000))
             self._boot(cause=code - EXIT)
         elif code == 0 and raw:
             self._soft_reset()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ...codegen.board import Battery as Cell
+from ..faults import Fault
 from .base import Played
 
 HOURS = 72  # from full to empty
@@ -14,8 +17,9 @@ class Battery:
 
     part = "adc"
 
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: Cell, faults: Sequence[Fault] = ()) -> None:
         self.cell = cell
+        self._faults = faults
         self.played = Played(("battery_voltage",))
 
     def read_uv(self, now: int) -> int:
@@ -23,6 +27,9 @@ class Battery:
         used = (self.cell.full - self.cell.empty) * now // (HOURS * 3_600_000_000)
         ripple = len(self.played) * 7 % (2 * RIPPLE_MV + 1) - RIPPLE_MV
         millivolts = max(self.cell.full - RIPPLE_MV - used + ripple, 0)
+        for fault in self._faults:
+            if fault.start <= now < fault.end:
+                millivolts = round(fault.value)
         # Rounded up, so that the cell's voltage is the same again after the division.
         pin = -(-millivolts * 1000 * self.cell.denominator // self.cell.numerator)
         self.played.add(now, (millivolts,))
