@@ -17,7 +17,7 @@ from urllib.request import Request, urlopen
 import aiohttp
 import pytest
 from tests.fhirserver import CUT, CUT_AFTER, HALF, Answer, Asked, fhir_server, proxied
-from tests.sinks.entries import drive, entry_of, without_time
+from tests.sinks.entries import UTC_US, drive, entry_of, without_time
 from tests.walk import RATES, recorded
 
 from vitalwire import jws
@@ -35,6 +35,7 @@ from vitalwire.signals import decode
 from vitalwire.sinks.fhir import Fhir, Settings, from_settings
 from vitalwire.sinks.fhir import sink as sink_module
 from vitalwire.sinks.fhir import writer as writer_module
+from vitalwire.sinks.fhir.store import Store
 from vitalwire.sinks.fhir.windows import NO_TIME
 from vitalwire.spool import Entry, Spool
 from vitalwire.spool import Store as Spooled
@@ -362,6 +363,56 @@ async def test_what_is_refused_is_told_in_the_servers_words(server: str, ward: W
         again = [entry for entry in ward.entries if entry.position in {each.position for each in rejected}]
         assert not (await drive(ward.sink(proxy.url), again)).rejected
     assert same(await ward.there(server), expected)
+
+
+async def test_what_is_refused_when_nothing_more_comes_is_told(server: str, ward: Ward) -> None:
+    """The last window of a device that fell silent is refused: its frames are dead letters though nothing is delivered
+    any more, also where the gateway was restarted meanwhile and nobody has heard of the device since.
+    """
+    ward.assign()
+    async with proxied(server) as proxy:
+        for restarted in (False, True):
+            folder = ward.folder / f"{restarted}"
+            folder.mkdir()
+            spool, store = Spool(folder / "spool.db", ["fhir"]), Spooled(folder / "spool.db")
+            files: dict[str, Any] = {"store": f"{restarted}.db", "wait": 0.3}
+            if restarted:
+                proxy.fault = lambda one: Answer(503)
+                entries = await asyncio.wrap_future(spool.append([replace(e, position=0) for e in ward.entries[:4]]))
+                await asyncio.wrap_future(spool.advance("fhir", entries[-1].position))
+                await drive(ward.sink(proxy.url, **files | {"wait": 60}), entries)
+            proxy.fault = lambda one: (
+                Answer(422) if one.resource and "SampledData" in json.dumps(one.resource) else None
+            )
+            delivery = Delivery("fhir", ward.settings(proxy.url, **files), ward.sink(proxy.url, **files), spool, print)
+            task = asyncio.create_task(delivery.run())
+            if not restarted:
+                await asyncio.wrap_future(spool.append([replace(e, position=0) for e in ward.entries[:4]]))
+                delivery.notify()
+            await until(lambda store=store: len(list(store.dead())) == 3)
+            delivery.end()
+            await task
+            spool.close()
+            store.close()
+
+
+async def test_frames_that_nobody_wore_hold_up_no_others(
+    server: str, ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames of windows that nobody wore stay on the disk, those of later ones leave it as they are written."""
+    monkeypatch.setattr("vitalwire.fhir.gather.KEPT", 0)
+    with Assignments(ward.folder / "assignments.db", lambda what, /, **details: None) as who:
+        who.assign(ward.device.thumbprint, "Patient/p", UTC_US + 20_000_000)
+    sink = ward.sink(server, readings=10)
+    await sink.open()
+    for start in range(0, len(ward.entries), 4):
+        await sink.deliver(ward.entries[start : start + 4])
+    await sink.close()
+    with Store(ward.folder / "store.db") as store:
+        kept = {entry.position for _, entry in store.after(0, 1000)}
+    assert kept == {*range(2, 12), *range(31, 38)}  # of the first two windows, and of those that are open
+    waves = [each for each in (await ward.there(server)).values() if "effectivePeriod" in each]
+    assert min(each["effectivePeriod"]["start"] for each in waves) >= "2026-01-01T00:00:20"
 
 
 async def test_too_many_held_frames_are_pushed_back(server: str, ward: Ward) -> None:

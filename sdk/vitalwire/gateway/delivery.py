@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 from vitalwire.errors import SinkError, SpoolError
 from vitalwire.settings import Watch
-from vitalwire.sinks import Rejected, Sink, SinkSettings
+from vitalwire.sinks import Keeping, Rejected, Sink, SinkSettings
 from vitalwire.spool import Entry, Spool
 
 from .events import Buried, Delivered, GatewayEvent, SinkChanged, SinkState
@@ -97,13 +97,17 @@ class Delivery:
         return True
 
     async def _look(self) -> None:
-        """Try dead letters again that somebody asked for; begin anew if a certificate or secret was changed."""
+        """Try dead letters again that somebody asked for, and ask a sink that keeps things what became of them.
+
+        Begin anew if a certificate or secret was changed.
+        """
         if time.monotonic() - self._looked_at < LOOK:
             return
         self._looked_at = time.monotonic()
         if await asyncio.to_thread(self._watch.changed):
             await self._close()
-        if again := await asyncio.to_thread(self._spool.redriven, self._name, self._most):
+        again = await asyncio.to_thread(self._spool.redriven, self._name, self._most)
+        if again or (self._is_open and isinstance(self._sink, Keeping)):
             await self._try(again, again=True)
 
     # ------------------------------------------------------------ one batch
@@ -118,7 +122,7 @@ class Delivery:
                     await self._sink.open()
                 self._is_open = True
             async with asyncio.timeout(self._settings.patience):
-                rejected = await self._sink.deliver(batch) if batch else ()
+                rejected = await self._sink.deliver(batch) if batch or isinstance(self._sink, Keeping) else ()
         except SinkError as error:
             await self._failed(str(error), error.retry_after)
             return False
@@ -154,9 +158,9 @@ class Delivery:
         await asyncio.gather(*map(asyncio.wrap_future, buried))
         if self._failures or self._most < self._settings.batch:
             self._most = min(self._settings.batch, self._most * 2)
-        if not batch:
+        if not batch and not again:
             self._tell(SinkChanged(self._name, SinkState.READY))
-        elif self._failures or not self._told_up:
+        elif batch and (self._failures or not self._told_up):
             self._tell(SinkChanged(self._name, SinkState.UP))
             self._told_up = True
         self._failures = self._bugs = 0

@@ -12,7 +12,7 @@ from .control import Asked, Control, Controlling
 from .descriptors import FindDescriptor
 from .forms import Form
 from .settings import SinkSettings
-from .sink import Rejected, Sink
+from .sink import Keeping, Rejected, Sink
 
 __all__ = [
     "KINDS",
@@ -21,6 +21,7 @@ __all__ = [
     "Controlling",
     "FindDescriptor",
     "Form",
+    "Keeping",
     "Rejected",
     "Sink",
     "SinkSettings",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from vitalwire.spool import Entry
 
@@ -40,3 +40,10 @@ class Sink(Protocol):
 
     async def close(self) -> None:
         """Release the connection; raises nothing, also when it was never open."""
+
+
+@runtime_checkable
+class Keeping(Protocol):
+    """A sink that keeps what it took until its peer has it: an empty batch now and then asks what became of that."""
+
+    keeps: Literal[True]

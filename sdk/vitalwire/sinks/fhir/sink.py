@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Literal
 
 from vitalwire import jws
 from vitalwire.assignments import Assignments
@@ -52,6 +53,8 @@ class _Device:
 class Fhir:
     """One FHIR server."""
 
+    keeps: Literal[True] = True
+
     def __init__(self, settings: Settings, find: FindDescriptor) -> None:
         self._settings = settings
         self._descriptors = Descriptors(find)
@@ -70,6 +73,7 @@ class Fhir:
     async def open(self) -> None:
         """Open the files and look after the windows that wait."""
         await self.close()
+        self._told = set()  # whether the gateway keeps them is not known: they are told again
         try:
             self._store = self._open.enter_context(Store(self._settings.store))
             self._assignments = self._open.enter_context(Assignments(self._settings.assignments, _unchanged))

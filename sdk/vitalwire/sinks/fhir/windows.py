@@ -17,6 +17,7 @@ from vitalwire.fhir.windows import Window
 from .writer import Job, Outcome, State
 
 NO_TIME = "nothing is known of the time of this window, and its boot is over"
+MAX_BOOTS = 64  # of which it is remembered how the clock ran
 MAX_LATE = 64  # windows of late frames that wait for more; the oldest is written when there are more
 
 
@@ -62,6 +63,7 @@ class Windows:
         self._boot = max(self._boot, boot)
         if (fit := fit_of([source])) is not None and fit.is_surer(self._fits.get(boot)):
             self._fits[boot] = fit
+            self._fits = {boot: fit for boot, fit in self._fits.items() if boot > self._boot - MAX_BOOTS}
         for gatherer in self._gatherers:
             for each in gatherer.add(source, now):
                 if isinstance(each, Window):
