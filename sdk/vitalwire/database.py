@@ -11,9 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from vitalwire.errors import TransportError, UsageError
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]
 
 _BUSY_SECONDS = 10.0
 _IN_MEMORY = ":memory:"  # SQLite's own name for it
@@ -66,6 +71,26 @@ def connect(
     except sqlite3.DatabaseError as error:
         raise UsageError(f"{path} cannot be used as a database: {error}") from error
     return database
+
+
+def locked(path: Path) -> IO[bytes]:
+    """Return a file beside a database that only one process at a time can have; closing it, or dying, gives it up.
+
+    Raises `UsageError` where another one has it. On Windows nobody is kept out.
+    """
+    beside = path.with_name(path.name + ".lock")
+    try:
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        file = os.fdopen(os.open(beside, os.O_CREAT | os.O_RDWR, 0o600), "r+b")
+    except OSError as error:
+        raise TransportError(f"cannot open {beside}: {error.strerror}") from error
+    try:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise UsageError(f"another process uses {path}", advice="one gateway for each spool") from None
+    return file
 
 
 class Keeper:

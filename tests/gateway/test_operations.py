@@ -38,6 +38,7 @@ from vitalwire.gateway import (
 )
 from vitalwire.gateway.operations import Auditor, AuditSettings, Logger, Objectives, ObjectiveSettings, View
 from vitalwire.gateway.operations.health import Health
+from vitalwire.gateway.operations.metrics import Metrics
 from vitalwire.gateway.operations.records import BURST
 from vitalwire.gateway.operations.view import MOST_DEVICES, POINTS
 from vitalwire.session import Gap, GapClosed, Reason, Refused
@@ -344,6 +345,14 @@ def test_the_page_knows_sources_that_nobody_came_to() -> None:
     assert view.status(None)["down"] == {"ward": "cannot listen", "usb": "/dev/ttyUSB0: permission denied"}
     view(SourceChanged("usb", "/dev/ttyUSB0", up=True))
     assert view.status(None)["down"] == {"ward": "cannot listen"}
+
+
+def test_peers_are_counted_as_they_are_there() -> None:
+    """A peer that could not be reached, or whose leaving is told twice, was there neither less than once nor more."""
+    metrics = Metrics()
+    for peer, up in (("a", False), ("a", True), ("b", True), ("b", False), ("b", False), ("", False)):
+        metrics(SourceChanged("ward", peer, up=up))
+    assert 'vitalwire_source_peers{source="ward"} 1.0' in metrics.text(None, 0).decode()
 
 
 def test_what_the_page_keeps_is_bounded() -> None:

@@ -123,6 +123,17 @@ def test_a_dead_letter_keeps_what_the_spool_gave_up(tmp_path: Path) -> None:
     assert (letter.entry, letter.why, letter.died_us) == (first, "too big", 77)
 
 
+def test_a_spool_is_of_one_process(tmp_path: Path) -> None:
+    """Two gateways never share one, which would deliver everything twice; the lock goes with whoever has it."""
+    with spooling(tmp_path / "spool") as spool:
+        spool.append(made(1)).result()
+        with pytest.raises(UsageError, match="another process uses"):
+            Spool(tmp_path / "spool", ("one",))
+        assert len(spool.append(made(2)).result()) == 2
+    with spooling(tmp_path / "spool") as spool:
+        assert len(spool.read(0, 9)) == 3
+
+
 def test_dead_letters_keep_frame_and_reason(tmp_path: Path) -> None:
     """A buried entry outlives its removal, can be tried again, and is buried again or raised."""
     with spooling(tmp_path / "spool") as spool:

@@ -2,9 +2,10 @@
 
 from vitalwire.messages import Trust
 
+from .bound import Bound, Full, Lost, State
 from .entry import Entry
 from .quarantine import Choice, Quarantine, Suspect
-from .spool import Bound, Full, Lost, Spool, State
+from .spool import Spool
 from .store import DeadLetter, Store
 
 __all__ = [

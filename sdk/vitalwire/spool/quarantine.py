@@ -18,7 +18,7 @@ from vitalwire import database
 from vitalwire.errors import SpoolError, UsageError
 from vitalwire.session import Reason
 
-from .spool import RESERVE
+from .bound import RESERVE
 
 _COLUMNS = "why, device, thumbprint, boot, seq, digest, raw, arrived_us, due_us"
 _SCHEMA = """

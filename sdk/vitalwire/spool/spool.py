@@ -8,17 +8,16 @@ import os
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from enum import StrEnum
+from contextlib import ExitStack
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from vitalwire import database
 from vitalwire.errors import SpoolError, UsageError
 
+from .bound import Bound, Full, Lost, State
 from .entry import Entry
 from .store import Opened, Store
 
@@ -27,49 +26,9 @@ REMOVED = 4096  # entries removed in one commit, at most: so that no commit take
 DROPPED = 64  # oldest entries given up at a time
 GIVEN_BACK = 512  # pages in one commit, at most
 SLACK = 1 << 20  # free bytes kept within the file
-RESERVE = 16 << 20  # bytes of the disk that are left free: the log and the removal of entries need some
 _ROW = 160  # bytes that an entry needs beside its frame
 
 T = TypeVar("T")
-
-
-class Full(StrEnum):
-    """What happens when there is no more room: nothing is taken, so that devices keep theirs; or the oldest go."""
-
-    REFUSE = "refuse"
-    DROP_OLDEST = "drop-oldest"
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """How many bytes the entries may take, what happens then, and of which share on the operator is to be told."""
-
-    size: int = 1_000_000_000
-    full: Full = Full.REFUSE
-    alarm: float = 0.8
-    reserve: int = RESERVE
-
-
-class Lost(NamedTuple):
-    """Entries that a sink will never get, because the oldest had to go."""
-
-    sink: str
-    first: int
-    last: int
-
-
-class State(NamedTuple):
-    """How full the spool is and how far each sink: entries before it, and when the first of them arrived."""
-
-    used: int
-    size: int
-    alarm: bool
-    entries: int
-    waiting: dict[str, int]
-    oldest_us: dict[str, int | None]
-    dead: dict[str, int]
-    unsealed: int = 0  # frames that no sink gets before a seal covers them
-    suspects: Mapping[str, int] = MappingProxyType({})  # frames in the quarantine beside it, by reason
 
 
 class _Job(NamedTuple):
@@ -83,7 +42,7 @@ class Spool:
     """The spool at `path`, for sinks of these names; `on_lost` is called by the writing thread.
 
     `alarm` says whether it is nearly full. Raises UsageError where entries wait for a sink that is not among `sinks`:
-    nobody gives these up by misspelling it.
+    nobody gives these up by misspelling it; and where another process has this spool.
     """
 
     def __init__(
@@ -98,17 +57,17 @@ class Spool:
         self._path = path
         self._bound = bound or Bound()
         self._on_lost = on_lost
-        self._store = Store(path, opened=opened)
-        try:
+        with ExitStack() as opening:
+            self._lock = opening.enter_context(database.locked(path))
+            self._store = Store(path, opened=opened)
+            opening.callback(self._store.close)
             with self._store.transaction():
                 self._check(sinks)
                 for sink in sinks:
                     self._store.advance(sink, 0)
             self._cursors = self._store.cursors()
             self._reader = Store(path, opened=opened)
-        except BaseException:
-            self._store.close()
-            raise
+            opening.pop_all()
         self._reading = threading.Lock()
         self._removed = self._store.ends()[0] - 1  # everything up to here is gone
         self.alarm = self._is_alarming(self._store.size().used)
@@ -182,6 +141,7 @@ class Spool:
         self._thread.join()
         with self._reading:
             self._reader.close()
+        self._lock.close()
 
     # ------------------------------------------------------------ reading
 

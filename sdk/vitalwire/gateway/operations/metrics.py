@@ -49,6 +49,7 @@ class Metrics:
         self._buried = counter("frames_buried", "Frames that became dead letters", "sink")
         self._sink_up = gauge("sink_up", "1 while a sink delivers or waits for something to deliver", "sink")
         self._sink_failures = counter("sink_failures", "Deliveries that failed", "sink")
+        self._here: dict[str, set[str]] = {}
         self._peers = gauge("source_peers", "Peers connected", "source")
         self._stage = Histogram(
             "vitalwire_stage_seconds", "Time of each stage", ("stage",), buckets=_FAST, registry=registry
@@ -96,8 +97,11 @@ class Metrics:
                 self._sink_up.labels(sink).set(state in (SinkState.READY, SinkState.UP))
                 if state in (SinkState.WAITING, SinkState.BROKEN):
                     self._sink_failures.labels(sink).inc()
-            case SourceChanged(source, peer, up) if peer:
-                self._peers.labels(source).inc(1 if up else -1)
+            case SourceChanged(source, peer, up):
+                here = self._here.setdefault(source, set())
+                if peer:
+                    (here.add if up else here.discard)(peer)
+                self._peers.labels(source).set(len(here))
             case QuarantineChanged(keeps):
                 self._keeps.set(keeps)
             case Buried(sink):

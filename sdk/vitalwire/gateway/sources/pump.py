@@ -15,12 +15,19 @@ WAIT = 0.05  # seconds that bytes to send may wait for ones to come
 
 
 async def pump(door: Door, peer: str, transport: Transport, *, timed: bool) -> None:
-    """Pass on what is said until the transport ends or breaks: TransportError. `timed`: it comes from a device now."""
+    """Pass on what is said until the transport ends or breaks: TransportError, which the door has told by then.
+
+    `timed` says whether it comes from a device now.
+    """
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
     stop = threading.Event()
     unsent: deque[bytes] = deque(maxlen=1024)
-    await asyncio.to_thread(transport.open)
+    try:
+        await asyncio.to_thread(transport.open)
+    except TransportError as error:
+        door.failed(peer, str(error))
+        raise
     port = door.open(peer, send=unsent.append)
 
     def run() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import glob
 from typing import Literal
 
@@ -60,9 +61,7 @@ class Serial:
         """Read a port for as long as it is there."""
         backoff = Backoff()
         while path in await asyncio.to_thread(self._there):
-            try:
-                transport = from_url(f"serial://{path}?baud={self._settings.baud}")
+            transport = from_url(f"serial://{path}?baud={self._settings.baud}")
+            with contextlib.suppress(TransportError):
                 await pump(door, path, transport, timed=True)
-            except TransportError as error:
-                door.failed(path, str(error))
             await backoff.wait()
