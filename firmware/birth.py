@@ -33,14 +33,14 @@ def make(hal):
     return config.secret
 
 
-def call(hal, device):
+def configure(hal, given):
     path = hal.files() + "/config.json"
     try:
         with open(path) as f:
             settings = json.load(f)
     except OSError:
         settings = {}
-    settings["device"] = device
+    settings.update(given)
     with open(path, "w") as f:
         json.dump(settings, f)
 

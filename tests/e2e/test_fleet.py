@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
@@ -140,3 +141,59 @@ def test_lists_and_requests_that_are_wrong_are_refused(tmp_path: Path, capsys: p
         with pytest.raises(TrustError):
             maker.sign(wrong, device)
     assert len(crypto.thumbprint(b"\x04" + bytes(64))) == 32
+
+
+def test_a_board_gets_its_links_and_its_wifi(
+    blank: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Provisioned for a network, a board holds its certificate, whom it believes, its links, and the Wi-Fi's secret."""
+    board, ca, other = blank(heap=160 * 1024), tmp_path / "ca", tmp_path / "other"
+    assert main(["board", "ca", str(ca)]) == 0
+    assert main(["board", "ca", str(other)]) == 0
+    (tmp_path / "password").write_text("correct horse\n")
+    links = ["serial", "tls://gateway.example:7443"]
+    given = ["--wifi", "ward 3", "--wifi-password", str(tmp_path / "password"), "--trust", str(other / "ca.crt")]
+    given += [word for link in links for word in ("--link", link)]
+    where = ["--ca", str(ca), "--registry", str(tmp_path / "own.registry")]
+    assert main(["board", "provision", board.port, "--device", "strap 7", *where, *given]) == 0
+    board.power_cut()
+    files = files_of(board)
+    assert json.loads(files["config.json"])["links"] == links
+    assert (files["ssid"], files["psk"]) == (b"ward 3", b"correct horse")
+    certificate = x509.load_der_x509_certificate(files["client.der"])
+    certificate.verify_directly_issued_by(authority.load(ca).certificate)
+    assert x509.load_der_x509_certificate(files["ca.der"]) == authority.load(other).certificate
+    assert "correct horse" not in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--link", "tls://gateway"], "a list of some of serial, tls://HOST:PORT"),
+        (["--wifi", "x" * 33], "1 to 32 bytes"),
+        (["--wifi", "ward", "--wifi-password", "short"], "8 to 63 bytes"),
+    ],
+)
+def test_a_network_that_no_board_takes_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], given: list[str], words: str
+) -> None:
+    """A link, a name or a password out of bounds is refused in words before a board is touched."""
+    (tmp_path / "short").write_text("1234567")
+    given = [str(tmp_path / word) if word == "short" else word for word in given]
+    assert main(["board", "ca", str(tmp_path / "ca")]) == 0
+    assert main(["board", "provision", "/dev/nowhere", "--device", "a", "--ca", str(tmp_path / "ca"), *given]) == 2
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_servers_key_is_never_written_over(tmp_path: Path) -> None:
+    """A gateway's certificate is for its name or address and signed by the authority; a second one is refused."""
+    ca, out = tmp_path / "ca", ["--out", str(tmp_path)]
+    assert main(["board", "ca", str(ca)]) == 0
+    for host, kind in (("gateway.example", x509.DNSName), ("192.0.2.7", x509.IPAddress)):
+        assert main(["board", "server", host, "--ca", str(ca), *out]) == 0
+        made = x509.load_pem_x509_certificate((tmp_path / f"{host}.crt").read_bytes())
+        made.verify_directly_issued_by(authority.load(ca).certificate)
+        names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert [str(name) for name in names.get_values_for_type(kind)] == [host]
+        assert (tmp_path / f"{host}.key").stat().st_mode & 0o077 == 0
+        assert main(["board", "server", host, "--ca", str(ca), *out]) == 2

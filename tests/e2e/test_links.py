@@ -205,3 +205,21 @@ async def test_a_brokers_word_is_enough_where_that_is_announced(ward: Ward, hub:
         client.loop_stop()
     assert set(range(1, max(seen) + 1)) == set(seen)
     assert len(seen) <= len(set(seen)) + 2  # the descriptor goes once more
+
+
+@pytest.mark.asyncio
+async def test_without_its_wifi_a_board_waits(ward: Ward) -> None:
+    """A board whose network is not in the air, or has another password, keeps its frames; later they all come."""
+    air = ward.folder / "air"
+    air.write_text("ward\nanother")
+    ward.board(
+        [f"tls://localhost:{ward.port}"],
+        lambda identity: {**ward.authority.device(identity), "ssid": b"ward", "psk": b"correct horse"},
+        extra={"AIR": str(air)},
+    )
+    ward.site.configure(ward.listen(), NOWHERE)
+    async with ward.site.running():
+        await asyncio.sleep(3)
+        assert not ward.seqs()
+        air.write_text("ward\ncorrect horse")
+        await ward.whole(20)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.e2e.test_cli_board import running
+from tests.sinks.servers import free_port
 
 from vitalwire import paths
 from vitalwire.cli import main
@@ -15,6 +20,7 @@ from vitalwire.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ["vitalwire", "board", "run", "virtual"]
+GATEWAY = ["vitalwire", "gateway", "run"]
 
 
 @pytest.fixture(autouse=True)
@@ -24,8 +30,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def follow(readme: str) -> None:
-    """Do the steps of a README; each ends well. The board's terminal is the first one, as the text has it."""
+def follow(readme: str, change: Callable[[str], str] = lambda word: word) -> None:
+    """Do the steps of a README; each ends well. The board's terminal is the first one, as the text has it.
+
+    `change` gets each word; a gateway is ended once it has delivered frames.
+    """
     block = re.search(r"<!-- steps -->(.*?)<!-- end -->", (ROOT / readme).read_text(), re.DOTALL)
     assert block
     steps = [line[2:].split() for line in block[1].splitlines() if line.startswith("$ ")]
@@ -34,7 +43,22 @@ def follow(readme: str) -> None:
         subprocess.run(words, check=True)
     with running(*steps[start][4:]) as ready:
         for words in steps[start + 1 :]:
-            assert main([word.replace("PORT", ready["port"]) for word in words[1:]]) == 0, words
+            if words[:3] == GATEWAY:
+                deliver([sys.executable, "-m", "vitalwire.cli", *words[1:]])
+            else:
+                assert main([change(word.replace("PORT", ready["port"])) for word in words[1:]]) == 0, words
+
+
+def deliver(command: list[str]) -> None:
+    """Run a gateway until its archive has a file, then end it as a service manager does."""
+    with subprocess.Popen(command) as process:
+        end = time.monotonic() + 60
+        while not list(Path("vitals").rglob("*.parquet")):
+            assert process.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
 
 
 def test_a_newcomer_can_follow_the_readme(tmp_path: Path) -> None:
@@ -51,3 +75,14 @@ def test_a_newcomer_can_configure(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert re.search(r"status_s\W+10\b", said)
     assert re.search(r"log_level\W+warning\b", said)
+
+
+def test_a_newcomer_can_connect_over_tls(tmp_path: Path) -> None:
+    """What firmware/links/README.md says: a board that was provisioned for it brings its frames to a gateway by TLS."""
+    port = str(free_port())
+    text = (ROOT / "firmware" / "links" / "README.md").read_text()
+    table = re.search(r"with this `gateway.toml`:\n\n```toml\n(.*?)```", text, re.DOTALL)
+    assert table
+    (tmp_path / "gateway.toml").write_text(table[1].replace("7443", port) + '[status]\nlisten = "off"\n')
+    follow("firmware/links/README.md", lambda word: word.replace("7443", port))
+    assert [path.parent.name for path in Path("vitals").rglob("*.parquet")] == ["device=strap-1"]

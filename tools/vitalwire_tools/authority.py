@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import ipaddress
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,34 @@ class Authority:
         return builder.sign(self.key, hashes.SHA256())
 
 
+def serve(authority: Authority, host: str, folder: Path) -> tuple[Path, Path]:
+    """Make a key and a certificate for a gateway or broker of this name or address; return their files.
+
+    The certificate serves as a client's, too: a gateway shows it to a broker. Raises FileExistsError rather than write
+    over a key.
+    """
+    try:
+        name: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        name = x509.DNSName(host)
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = x509.CertificateBuilder().subject_name(_name(host)).issuer_name(authority.certificate.subject)
+    builder = _dated(builder.public_key(key.public_key()))
+    builder = builder.add_extension(x509.SubjectAlternativeName([name]), critical=False)
+    usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    _write_key(folder / f"{host}.key", key)
+    (folder / f"{host}.crt").write_bytes(builder.sign(authority.key, hashes.SHA256()).public_bytes(Encoding.PEM))
+    return folder / f"{host}.crt", folder / f"{host}.key"
+
+
+def _write_key(file: Path, key: ec.EllipticCurvePrivateKey) -> None:
+    descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(descriptor, "wb") as private:
+        private.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
 def create(folder: Path, name: str) -> Authority:
     """Make an authority in a folder; raises FileExistsError rather than write over one."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,9 +94,7 @@ def create(folder: Path, name: str) -> Authority:
     builder = x509.CertificateBuilder().subject_name(_name(name)).issuer_name(_name(name)).public_key(key.public_key())
     builder = _dated(builder).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     certificate = builder.sign(key, hashes.SHA256())
-    descriptor = os.open(folder / KEY_FILE, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    _write_key(folder / KEY_FILE, key)
     (folder / CERTIFICATE_FILE).write_bytes(certificate.public_bytes(Encoding.PEM))
     return Authority(certificate, key)
 

@@ -42,6 +42,7 @@ board.command("release")(releasing.release)
 board.command("deploy")(serve.deploy)
 board.command("doctor")(serve.doctor)
 board.command("ca")(fleet.ca)
+board.command("server")(fleet.server)
 board.command("provision")(fleet.provision)
 bench = typer.Typer(help="Measure, each figure as a ratio within one run; --json for programs.", no_args_is_help=True)
 
@@ -75,6 +76,12 @@ def virtual(
     policy: Annotated[
         str | None, typer.Option(metavar=POLICIES, help="How it protects its frames from now on; without, as before.")
     ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Settings from now on, as firmware/README.md names them.")
+    ] = None,
+    heap: Annotated[
+        int, typer.Option(metavar="KIB", help="Its heap; a link more than serial needs more.", min=64, max=4096)
+    ] = 128,
     maker: Annotated[
         Path | None,
         typer.Option(metavar="PEM", help="Who may sign its updates: a P-256 key, when the board is made."),
@@ -108,8 +115,9 @@ def virtual(
         offset, size = board_file(path=described).partitions["vfs"]
         flash = (home / FLASH).read_bytes()
         files = flash[offset : offset + size]
-        if policy is not None:
-            files = reconfigured(files, {"policy": policy})
+        settings = image.settings(config) | ({} if policy is None else {"policy": policy})
+        if settings:
+            files = reconfigured(files, settings)
             (home / FLASH).write_bytes(flash[:offset] + files + flash[offset + size :])
         if enrol:
             secret = read_secret(files)
@@ -118,7 +126,14 @@ def virtual(
                 trusted.enrol(thumbprint, name, secret=secret)
         known = trusted.get(thumbprint)
     options = Options(
-        home, speed=speed, cpu=cpu, seed=seed, listen=_address(listen), faults=_faults(faults), board=described
+        home,
+        speed=speed,
+        cpu=cpu,
+        heap=heap * 1024,
+        seed=seed,
+        listen=_address(listen),
+        faults=_faults(faults),
+        board=described,
     )
     try:
         machine = Machine(options, lambda event: _say(event, as_json=as_json))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import segno
@@ -25,9 +25,47 @@ _BORN = """
 from hal import {hal} as hal
 import birth, json, board
 secret = birth.make(hal)
-birth.call(hal, {device!r})
+birth.configure(hal, {settings!r})
+for name, value in {kept!r}.items():
+    hal.keep(name, value)
 print(json.dumps([secret.hex() if secret else None, birth.request(hal).hex(), board.NAME, board.VERSION]))
 """
+
+
+_PAPERS = """
+from hal import {hal} as hal
+for name, content in {files!r}.items():
+    with open(hal.files() + "/" + name, "wb") as f:
+        f.write(content)
+"""
+MOST_SSID, LEAST_PASSWORD, MOST_PASSWORD = 32, 8, 63  # bytes (IEEE 802.11, WPA)
+CERTIFICATE_FILE, TRUST_FILE = "client.der", "ca.der"  # in the board's file system, see firmware/links/tls.py
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Over what a board is to be read, and what it needs for that; the password is never printed.
+
+    `links` as in firmware/README.md, empty: as they are; `trust` is the certificate (DER) of who signs the certificates
+    of gateways and brokers, None: the maker's authority; `ssid` is the name of a Wi-Fi network, None: as it is.
+    """
+
+    links: tuple[str, ...] = ()
+    trust: bytes | None = None
+    ssid: str | None = None
+    password: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a link or a name that no board takes."""
+        if self.links:
+            check_settings({"links": list(self.links)})
+        if self.ssid is not None and not 0 < len(self.ssid.encode()) <= MOST_SSID:
+            raise UsageError(f"a Wi-Fi network's name has 1 to {MOST_SSID} bytes")
+        if self.password and not LEAST_PASSWORD <= len(self.password.encode()) <= MOST_PASSWORD:
+            raise UsageError(f"a Wi-Fi network's password has {LEAST_PASSWORD} to {MOST_PASSWORD} bytes")
+
+
+AS_IT_IS = Network()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +76,26 @@ class Row:
     port: str
 
 
-def provision(prompt: Prompt, device: str, authority: Authority, registry: Registry) -> Papers:
+def provision(
+    prompt: Prompt, device: str, authority: Authority, registry: Registry, network: Network = AS_IT_IS
+) -> Papers:
     """Let the board at the prompt make its key, certify it, and enrol it; again, it keeps its key and gets new papers.
 
-    The private key stays on the board. Raises CommandError when the board cannot, TrustError for a wrong request.
+    It gets its certificate and what `network` says, for the way to gateways and brokers. The private key stays on the
+    board. Raises CommandError when the board cannot, TrustError for a wrong request.
     """
-    check_settings({"device": device})
-    code = _BORN.format(hal="virtual" if prompt.virtual else "esp32", device=device)
+    settings: dict[str, object] = {"device": device, **({"links": list(network.links)} if network.links else {})}
+    check_settings(settings)
+    hal = "virtual" if prompt.virtual else "esp32"
+    kept = {} if network.ssid is None else {"ssid": network.ssid.encode(), "psk": network.password.encode()}
+    code = _BORN.format(hal=hal, settings=settings, kept=kept)
     secret, request, board, firmware = json.loads(prompt.run(code).strip().splitlines()[-1])
     certificate = authority.sign(bytes.fromhex(request), device)
     public = certificate.public_key()
     assert isinstance(public, ec.EllipticCurvePublicKey)
+    trust = network.trust or authority.certificate.public_bytes(Encoding.DER)
+    files = {CERTIFICATE_FILE: certificate.public_bytes(Encoding.DER), TRUST_FILE: trust}
+    prompt.run(_PAPERS.format(hal=hal, files=files))
     thumbprint = crypto.thumbprint(public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint))
     registry.enrol(thumbprint, device, secret=bytes.fromhex(secret) if secret else None)
     return registry.certify(thumbprint, certificate.public_bytes(Encoding.DER), board, firmware)
@@ -79,7 +126,11 @@ def label(papers: Papers, device: str, folder: Path) -> Path:
 
 
 def run(
-    rows: list[Row], authority: Authority, registry: Registry, ready: Callable[[Row], object] = lambda row: None
+    rows: list[Row],
+    authority: Authority,
+    registry: Registry,
+    ready: Callable[[Row], object] = lambda row: None,
+    network: Network = AS_IT_IS,
 ) -> Iterator[tuple[Row, Papers | None, str]]:
     """Provision each device that has no papers yet; yield (row, papers or None, what happened), and go on after faults.
 
@@ -94,6 +145,6 @@ def run(
         ready(row)
         try:
             with Prompt(row.port) as prompt:
-                yield row, provision(prompt, row.device, authority, registry), "done"
+                yield row, provision(prompt, row.device, authority, registry, network), "done"
         except VitalwireError as error:
             yield row, None, str(error)

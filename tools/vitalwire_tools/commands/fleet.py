@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,9 +15,57 @@ from vitalwire.registry import Registry
 
 from .needing import needing
 
+if TYPE_CHECKING:
+    from ..fleet import Network
+
 Authority = Annotated[Path, typer.Option("--ca", metavar="DIR", help="The maker's authority, of `board ca`.")]
 File = Annotated[Path | None, typer.Option("--registry", metavar="FILE", help="Instead of your own registry.")]
 Labels = Annotated[Path | None, typer.Option(metavar="DIR", help="Draw a QR label of each device there, as SVG.")]
+
+
+Links = Annotated[
+    list[str] | None,
+    typer.Option("--link", metavar="LINK", help="serial, tls://HOST:PORT, mqtts://HOST:PORT; again for more of them."),
+]
+Trust = Annotated[
+    Path | None,
+    typer.Option("--trust", metavar="PEM", help="Who signs gateways' and brokers' certificates; without, the --ca."),
+]
+Ssid = Annotated[str | None, typer.Option("--wifi", metavar="NAME", help="The Wi-Fi network to join.")]
+Password = Annotated[
+    Path | None, typer.Option("--wifi-password", metavar="FILE", help="A file with its password; - is stdin.")
+]
+
+
+def _network(links: list[str] | None, trust: Path | None, ssid: str | None, password: Path | None) -> Network:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from ..fleet import Network
+
+    try:
+        signer = x509.load_pem_x509_certificate(trust.read_bytes()).public_bytes(Encoding.DER) if trust else None
+    except ValueError:
+        raise UsageError(f"{trust} is no certificate in PEM") from None
+    given = (sys.stdin.read() if str(password) == "-" else password.read_text()) if password else ""
+    return Network(tuple(links or ()), signer, ssid, given.rstrip("\r\n"))
+
+
+def server(
+    host: Annotated[str, typer.Argument(metavar="HOST", help="Its name or address, as boards connect to it.")],
+    authority: Authority,
+    folder: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where HOST.crt and HOST.key are to be.")
+    ] = Path(),
+) -> None:
+    """Make key and certificate of a gateway or broker that boards connect to, signed by the maker's authority."""
+    with needing("board"):
+        from ..authority import load, serve
+    try:
+        certificate, key = serve(load(authority), host, folder)
+    except FileExistsError:
+        raise UsageError(f"there is a {folder / host}.key already") from None
+    output.say(f"wrote {certificate} and {key}")
 
 
 def ca(
@@ -39,6 +88,10 @@ def provision(
     authority: Authority,
     registry: File = None,
     labels: Labels = None,
+    links: Links = None,
+    trust: Trust = None,
+    wifi: Ssid = None,
+    password: Password = None,
 ) -> None:
     """Let a board make its key, certify it by the maker's authority, and enrol it. The key never leaves the board."""
     with needing("board"):
@@ -46,9 +99,11 @@ def provision(
         from ..fleet import label
         from ..fleet import provision as give
         from ..prompt import Prompt
+
+        network = _network(links, trust, wifi, password)
     maker = load(authority)
     with Registry(registry or paths.registry_file()) as trusted, Prompt(port) as prompt:
-        papers = give(prompt, device, maker, trusted)
+        papers = give(prompt, device, maker, trusted, network)
     if labels:
         label(papers, device, labels)
     output.say(f"{device} is enrolled: {papers.thumbprint.hex()}, {papers.board}")
@@ -63,11 +118,17 @@ def fleet(
     registry: File = None,
     labels: Labels = None,
     ask: Annotated[bool, typer.Option(help="Wait for Enter before each board.")] = False,
+    links: Links = None,
+    trust: Trust = None,
+    wifi: Ssid = None,
+    password: Password = None,
 ) -> None:
     """Provision a list of devices; run again, it goes on with those that are not done. Exit code 1 if any failed."""
     with needing("board"):
         from ..authority import load
         from ..fleet import Row, label, read, run
+
+        network = _network(links, trust, wifi, password)
     maker, rows = load(authority), read(file, port)
 
     def ready(row: Row) -> None:
@@ -76,7 +137,7 @@ def fleet(
 
     failed = 0
     with Registry(registry or paths.registry_file()) as trusted:
-        for row, papers, words in run(rows, maker, trusted, ready):
+        for row, papers, words in run(rows, maker, trusted, ready, network):
             output.say(f"{row.device}: {words}")
             failed += papers is None
             if papers and labels:

@@ -39,13 +39,13 @@ def image(
     Without --inject the device makes its key itself (`board provision`), which then never leaves it.
     """
     chosen = find(board)
-    settings = _settings(config)
+    given = settings(config)
     with needing("board"):
         from ..image import build, read_stock
         from ..provision import new_identity
     taken = read_stock(stock.read_bytes())
     identity = new_identity(inject) if inject else None
-    made = build(taken, chosen, settings, identity)
+    made = build(taken, chosen, given, identity)
     if identity:
         with Registry(registry or paths.registry_file()) as trusted:
             thumbprint = crypto.thumbprint(identity.public_key)
@@ -65,7 +65,8 @@ def image(
         output.say(f"{target} holds the private key of {identity.device}: flash it, then delete it")
 
 
-def _settings(file: Path | None) -> dict[str, Any]:
+def settings(file: Path | None) -> dict[str, Any]:
+    """Return what a file of settings says, nothing for none; raises UsageError for what is no JSON object."""
     if file is None:
         return {}
     try:
