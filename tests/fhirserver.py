@@ -70,6 +70,7 @@ class Proxy:
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
     requests: list[int] = field(default_factory=list)
+    bundles: list[str] = field(default_factory=list)  # as they came
 
     def written(self) -> list[str]:
         """Return what was put, in order."""
@@ -121,6 +122,7 @@ async def proxied(base: str) -> AsyncIterator[Proxy]:
         async def handle(request: web.Request) -> web.Response:
             body = await request.text()
             if request.method == "POST":
+                proxy.bundles.append(body)
                 entries = json.loads(body)["entry"]
                 asked = [
                     Asked(

@@ -69,11 +69,18 @@ class Assignments(database.Keeper):
 
     def wearer(self, device: bytes, start_us: int, stop_us: int) -> str | None:
         """Return who wore a device for the whole of [start, stop), None if that is not one person or nobody knows."""
-        row = self._database.execute(
-            "SELECT patient FROM assignments WHERE device = ? AND from_us <= ? AND coalesce(to_us, ?) >= ?",
-            (device, start_us, _OPEN, stop_us),
-        ).fetchone()
-        return row[0] if row else None
+        rows = self._database.execute(
+            "SELECT patient, from_us, coalesce(to_us, ?1) AS until FROM assignments"
+            " WHERE device = ?2 AND from_us < ?3 AND until > ?4 AND until > from_us ORDER BY from_us",
+            (_OPEN, device, stop_us, start_us),
+        ).fetchall()
+        reached = start_us
+        for _, from_us, to_us in rows:
+            if from_us > reached:
+                return None
+            reached = to_us
+        patients = {patient for patient, _, _ in rows}
+        return patients.pop() if len(patients) == 1 and reached >= stop_us else None
 
     # ------------------------------------------------------------ changing
 

@@ -49,7 +49,7 @@ def store(tmp_path: Path, log: Log) -> Assignments:
 
 
 def test_who_wore_it_all_the_time(store: Assignments) -> None:
-    """Somebody is the wearer of a time only if one assignment holds for the whole of it, of this device."""
+    """Somebody is the wearer of a time only if assignments of this device to nobody else hold for the whole of it."""
     store.assign(ONE, "Patient/a", 100, 200)
     store.assign(ONE, "Patient/b", 200)
     assert store.wearer(ONE, 100, 200) == "Patient/a"
@@ -58,6 +58,11 @@ def test_who_wore_it_all_the_time(store: Assignments) -> None:
     for start, stop in ((99, 150), (150, 201), (0, 50)):
         assert store.wearer(ONE, start, stop) is None
     assert store.wearer(TWO, 150, 160) is None
+    store.assign(TWO, "Patient/a", 200, 300)
+    store.assign(TWO, "Patient/a", 100, 200)  # told later, of before
+    store.assign(TWO, "Patient/a", 301)
+    assert store.wearer(TWO, 150, 250) == "Patient/a"
+    assert store.wearer(TWO, 250, 350) is None
 
 
 @pytest.mark.parametrize(("start", "stop"), [(150, 160), (50, 150), (150, 250), (50, 250), (50, None), (199, None)])

@@ -16,6 +16,7 @@ from urllib.request import Request, urlopen
 
 import aiohttp
 import pytest
+from tests.fhirjudges import judged
 from tests.fhirserver import CUT, CUT_AFTER, HALF, Answer, Asked, fhir_server, proxied
 from tests.sinks.entries import UTC_US, drive, entry_of, without_time
 from tests.walk import RATES, recorded
@@ -26,7 +27,7 @@ from vitalwire.capture import Writer
 from vitalwire.cli import main
 from vitalwire.errors import SinkError
 from vitalwire.fhir import Entry as Made
-from vitalwire.fhir import Gateway, Mapper, Plan, Source, Wrong, loads
+from vitalwire.fhir import Gateway, Mapper, Plan, Source, Wrong, dumps, loads
 from vitalwire.fhir.clockfit import read_fit
 from vitalwire.fhir.jsontext import digest
 from vitalwire.frame import parse
@@ -239,14 +240,19 @@ async def test_bundles_are_bounded(server: str, ward: Ward, size: int, monkeypat
     assert same(await ward.there(server), ward.expected())
 
 
-async def test_two_sinks_race(server: str, ward: Ward) -> None:
-    """Two sinks that write the same windows at the same time leave each Observation once, and all proven."""
+@pytest.mark.parametrize("better_us", [0, 3000], ids=["the same clock", "another clock"])
+async def test_two_sinks_race(server: str, ward: Ward, better_us: int) -> None:
+    """Two sinks that write the same windows at the same time leave each Observation once, whatever clocks they have."""
     ward.assign()
     async with proxied(server) as one, proxied(server) as other:
         sinks = ward.sink(one.url, "one.db"), ward.sink(other.url, "other.db")
-        done = await asyncio.gather(*(drive(sink, ward.entries, size=5) for sink in sinks))
+        others = [replace(entry, time_us=(entry.time_us or 0) + better_us) for entry in ward.entries]
+        frames = ward.entries, others
+        done = await asyncio.gather(*(drive(*each, size=5) for each in zip(sinks, frames, strict=True)))
         assert not any(each.rejected or each.errors for each in done)
-    assert same(await ward.there(server), ward.expected())
+    there = await ward.there(server)
+    assert there.keys() == ward.expected().keys()
+    assert better_us or same(there, ward.expected())
 
 
 async def test_retry_after_is_passed_on(server: str, ward: Ward) -> None:
@@ -271,7 +277,10 @@ async def test_a_restart_loses_no_open_window(server: str, ward: Ward) -> None:
 
 
 async def test_a_late_frame_amends(server: str, ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A frame that comes after its window was closed for good makes it `amended`, over the version that was read."""
+    """A frame that comes after its window was closed for good makes it `amended`, over the version that was read.
+
+    The Bundles that did so are accepted by those who judge FHIR.
+    """
     monkeypatch.setattr("vitalwire.sinks.fhir.sink.LOOK", 60)  # or else the device counts as silent
     ward.assign()
     late = ward.entries.pop(8)
@@ -291,6 +300,9 @@ async def test_a_late_frame_amends(server: str, ward: Ward, monkeypatch: pytest.
     amended = [each for each in after.values() if each["status"] == "amended"]
     assert len(amended) >= len(RATES)
     assert len(over) >= len(amended)
+    bundles = [loads(text) | {"id": f"b{place}"} for place, text in enumerate(proxy.bundles)]
+    assert any("ifMatch" in text for text in proxy.bundles)
+    assert judged(bundles, ward.folder, dumps) == {}
     whole = sorted([*ward.entries, late], key=lambda entry: entry.seq)
     expected = {key: each | {"status": after[key]["status"]} for key, each in ward.expected(whole).items()}
     assert same({key: after[key] for key in expected}, expected)
