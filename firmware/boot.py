@@ -33,6 +33,7 @@ from wire import (
     EVENTKEY_VERSION,
     INFO_FRAME,
     INFO_PRIVATE,
+    LOGLEVEL_ERROR,
     NONCE_SIZE,
     REPORTEDKEY_IN_FORCE,
     REPORTEDKEY_NEWEST,
@@ -81,10 +82,10 @@ def build(app):
     _last(app.clock)
     boot = journal.begin()
     if not boot:
-        app.job = _wait(app)
+        app.job = _wait(app, LOGLEVEL_ERROR)
         boot = journal.boot + 1  # no frame will have it
     else:
-        Journal.begin = None
+        Journal.begin = Journal.starts = None
     config.count(hal)
     _config = _slots = _papers = _wait = None  # room for what comes
     gc.collect()
@@ -234,9 +235,11 @@ def _keep_policy(maker, config, print_):
         maker.private = Private(hkdf(config.secret, print_, INFO_PRIVATE, CCM_KEY_SIZE))
 
 
-def _wait(app):
+def _wait(app, level):
     # Too full for this boot's own number, and nothing may be given up: the link serves what there is, nothing is
     # recorded. Once acknowledgements make room the board starts afresh.
+    for link in app.links:
+        link.log(level, "journal full: nothing is recorded until it is read")
     while not app.journal.begin():
         app.hal.idle(app.hal.ticks() + _PAUSE)
         yield None

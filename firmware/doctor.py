@@ -36,13 +36,16 @@ def key(hal):
 
 def journal(hal, config):
     try:
-        store = Journal(hal.partition("journal"))
+        store = Journal(hal.partition("journal"), config.when_full == "stop")
     except OSError:
         say("journal", there=False)
         return
     lost = not store.mount() and config.counted
     full = config.when_full
-    say("journal", there=True, lost=lost, sectors=store.sectors, used=store.used(), unacked=store.unacked(), full=full)
+    used = store.used()
+    unacked = store.unacked()
+    starts = store.starts()
+    say("journal", there=True, lost=lost, sectors=store.sectors, used=used, unacked=unacked, full=full, starts=starts)
 
 
 # Samples of the first reading that brings any, else the fault.

@@ -80,9 +80,13 @@ class Journal(Records):
         del sys.modules["recover"]
         return found
 
+    def starts(self):
+        # whether there is room to begin a boot
+        return self.fits(STATE_BODY_SIZE, _STATE)
+
     def begin(self):
         # Make this boot durable and return its number. 0: full under "stop", nothing was done; acknowledgements help.
-        if not self.fits(STATE_BODY_SIZE, _STATE):
+        if not self.starts():
             return 0
         if self.head >= 0:
             last = max(self.newest + 1, self.next)

@@ -16,7 +16,7 @@ from vitalwire_tools.image import device
 from vitalwire_tools.littlefs_image import pack, unpack
 from vitalwire_tools.virtual.machine import FLASH, board_file
 
-from .test_full_journal import SECTORS, alone
+from .test_full_journal import SECTORS, alone, fill_by_boots
 
 Found = dict[str, tuple[bool | None, str]]
 
@@ -100,6 +100,21 @@ def test_a_full_journal_is_said(bench: Callable[..., Any], doctor: Callable[...,
     found = doctor(board.port)
     assert found["journal"][0] is False
     assert "full, so the board gives up its oldest frames: read it" in found["journal"][1]
+
+
+def test_a_journal_too_full_to_start_is_said(
+    bench: Callable[..., Any], doctor: Callable[..., Found], micropython: Callable[..., Any]
+) -> None:
+    """A board that nobody read over hundreds of starts still answers, and says what it does and what it waits for."""
+    running = bench(settings={"when_full": "stop"}, speed=50.0, sectors=SECTORS)
+    alone(running.board, 80)
+    fill_by_boots(running, micropython)
+    found = doctor(running.board.port)
+    assert found["journal"][0] is False
+    assert (
+        "cannot note another start: it sends what it holds and records nothing until it is read" in found["journal"][1]
+    )
+    assert found["link"][0] is True
 
 
 def test_a_wrong_clock_is_said(bench: Callable[..., Any], doctor: Callable[..., Found]) -> None:

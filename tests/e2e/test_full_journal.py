@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from vitalwire.packet import LogLine
 from vitalwire.session import ChainBreak, Dropped, SecurityEvent
 from vitalwire.verdict import verify
 from vitalwire_protocol.spec import Event, EventKey, Kind
@@ -16,6 +17,7 @@ from vitalwire_tools.virtual import machine
 from vitalwire_tools.virtual.compare import compare
 
 from .board_log import events, number, until
+from .conftest import Bench
 from .reader import Recorder, captured
 
 SECTORS = 8
@@ -111,19 +113,26 @@ print(boots)
 """
 
 
-def test_a_board_without_room_for_a_boot_waits_to_be_read(
-    bench: Callable[..., Any], micropython: Callable[..., Any], tmp_path: Path
-) -> None:
-    """Under "stop", after hundreds of boots that nobody read, a board still serves its frames, then records again."""
-    running = bench(settings={"when_full": "stop"}, speed=50.0, sectors=SECTORS)
-    alone(running.board, 100)
+def fill_by_boots(running: Bench, micropython: Callable[..., Any]) -> int:
+    """Cut a board's power, start it until its journal has no room for another start, and give it back; the starts."""
     running.board.power_cut()
-    flash = next(tmp_path.glob("board*")) / machine.FLASH
+    flash = running.board.folder / machine.FLASH
     boots = int(micropython(BOOTS, str(flash), *map(str, machine.board_file(SECTORS).partitions["journal"])).stdout)
     assert boots > 100
     running.board.power_on()
+    return boots
+
+
+def test_a_board_without_room_for_a_boot_waits_to_be_read(
+    bench: Callable[..., Any], micropython: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Under "stop", after hundreds of unread boots, a board says so, serves its frames, then records again."""
+    running = bench(settings={"when_full": "stop"}, speed=50.0, sectors=SECTORS)
+    alone(running.board, 100)
+    boots = fill_by_boots(running, micropython)
     recorder = Recorder(running.board.url, running.registry, tmp_path)
     recorder.run(until(5.0, boot=boots + 2))
+    assert [line.text for line in recorder.told(LogLine)] == ["journal full: nothing is recorded until it is read"]
     frames = recorder.in_order()
     assert {frame.boot for frame in frames} == {1, boots + 3}
     (device,) = verify(captured(recorder.capture), running.registry).devices

@@ -75,6 +75,9 @@ def _journal(said: dict[str, Any]) -> Finding:
     if said["lost"]:
         return Finding("journal", False, "its counters are lost, so this key may sign no more: provision a new one")
     share = f"{said['used']} of {said['sectors']} sectors, {said['unacked']} frames wait for a reader"
+    if not said["starts"]:
+        then = "it sends what it holds and records nothing until it is read"
+        return Finding("journal", False, f"so full that the board cannot note another start: {then}, {share}")
     if said["used"] >= said["sectors"] - 1:
         then = "records no more" if said["full"] == "stop" else "gives up its oldest frames"
         return Finding("journal", False, f"full, so the board {then}: read it, {share}")
