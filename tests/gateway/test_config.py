@@ -9,6 +9,7 @@ import pytest
 from tests.gateway.certificates import Certificates
 from tests.sinks.entries import entries_of
 
+from vitalwire import gateway
 from vitalwire.cli import main
 from vitalwire.errors import UsageError
 from vitalwire.gateway import Gateway, load
@@ -139,3 +140,16 @@ def test_the_command_looks_after_dead_letters(tmp_path: Path, capsys: pytest.Cap
     assert main(["gateway", "run", str(file)]) == UsageError.exit_code  # two entries wait for old
     assert "2 entries wait for the sink old" in capsys.readouterr().err
     assert main(["gateway", "forget", str(file), "old", "--yes"]) == 0
+
+
+def test_the_readme_says_what_there_is(tmp_path: Path) -> None:
+    """The README's tables have each default as it is, and each kind of source."""
+    text = (Path(gateway.__file__).parent / "README.md").read_text()
+    tables = text.split("```toml\n")[1].split("```")[0]
+    config = load(written(tmp_path, tables))
+    bare = load(written(tmp_path, '[spool]\npath = "spool.db"\n'))
+    assert (config.gateway.settle, config.gateway.set_time, config.gateway.stop) == (
+        bare.gateway.settle, bare.gateway.set_time, bare.gateway.stop,
+    )  # fmt: skip
+    assert config.spool == bare.spool
+    assert [kind for kind in KINDS if f"\n| `{kind}` |" not in text] == []

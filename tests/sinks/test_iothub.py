@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -26,7 +27,7 @@ from vitalwire.errors import InputError, SinkError
 from vitalwire.messages import Channel, Decimal10
 from vitalwire.sinks import Asked, Control
 from vitalwire.sinks.forms import Form
-from vitalwire.sinks.iothub import IotHub, Settings, from_settings
+from vitalwire.sinks.iothub import IotHub, Settings, connection, from_settings
 from vitalwire.sinks.iothub.commands import from_desired, from_method, status_of
 from vitalwire.spool import Entry
 from vitalwire.testing import FakeDevice
@@ -139,14 +140,14 @@ def test_tokens_are_renewed_before_they_expire(broker: Server, made: Certificate
         async with door(broker, made) as standing, watching(broker.port) as (watcher, _):
             device = FakeDevice("bed-1")
             entries: list[Entry] = []
-            sink = hub(made, standing.port, token_seconds=5.0)
+            sink = hub(made, standing.port, token_seconds=3.0)
             await sink.open()
-            until = time.monotonic() + 6.0
+            until = time.monotonic() + 3.5
             while time.monotonic() < until:  # without a pause, so that renewals come in the middle of a delivery
                 fresh = more_of([device], 20, len(entries) + 1)
                 entries += fresh
                 assert await sink.deliver(fresh) == []
-            await asyncio.sleep(4.0)  # idle, and still renewed
+            await asyncio.sleep(2.8)  # idle, and still renewed
             await sink.close()
             await watcher.until(len(entries))
             assert [body for _, body in watcher.messages] == [entry.raw for entry in entries]
@@ -174,6 +175,41 @@ def test_an_expired_token_is_no_reason_to_knock_on(broker: Server, made: Certifi
             standing.ahead = 0.0
             await drive(sink, entries)
             await watcher.until(len(entries))
+
+    asyncio.run(run())
+
+
+def test_our_clock_may_be_wrong(broker: Server, made: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens of a clock hours behind are refused and said to be; once it is right, or ahead, everything is delivered.
+
+    Renewals go by elapsed time: a clock that is set while connected neither ends a connection nor makes a busy loop.
+    """
+    ahead = [-5 * 3600.0]
+    monkeypatch.setattr(connection, "time", SimpleNamespace(time=lambda: time.time() + ahead[0]))
+
+    async def run() -> None:
+        async with door(broker, made) as standing, watching(broker.port) as (watcher, _):
+            device = FakeDevice("bed-1")
+            entries = more_of([device], 5, 1)
+            sink = hub(made, standing.port, token_seconds=2.0)
+            await sink.open()
+            with pytest.raises(SinkError, match="refuses"):
+                await sink.deliver(entries)
+            await sink.close()
+            for ahead[0] in (0.0, 9 * 3600.0):
+                await drive(sink, entries)
+                entries += more_of([device], 5, len(entries) + 1)
+            await sink.open()
+            assert await sink.deliver(entries) == []
+            ahead[0] = -5 * 3600.0
+            await asyncio.sleep(0.5)
+            assert len(standing.connects) <= 5
+            await asyncio.sleep(1.5)  # the renewal comes, and is refused
+            ahead[0] = 0.0
+            await drive(sink, entries)
+            await sink.close()
+            await watcher.until(len(entries))
+            assert watcher.bodies("bed-1") == [entry.raw for entry in entries]
 
     asyncio.run(run())
 
