@@ -92,6 +92,7 @@ def build(app):
 
     ms = config.frame_ms
     _streams(app, board, ms)
+    battery = board.BATTERY
     board = None
     Stream.encoder = _last(Encoder(max([stream.most for stream in app.streams])))
     signer = _last(Signer(config.key, hal.random if config.hedge else None))
@@ -103,6 +104,8 @@ def build(app):
     )
     app.control.ota = config.maker and (root, config.maker, texts[1], app.reboot, hal.spare)
     _links(app, config)
+    if config.public_vitals:
+        _publish(app, config, texts, battery)
     app.recorder = _last(
         Recorder(
             maker,
@@ -222,6 +225,15 @@ def _links(app, config):
         app.links.append(link)
     _last(app.links[0])
     _last(app.links[0].window, Receiver)
+
+
+def _publish(app, config, texts, battery):
+    from links.standard import Standard
+    from vitals import Vitals
+
+    for link in app.links:
+        if hasattr(link.stream, "services"):
+            link.stream.services = Standard(Vitals(app, config.spo2, battery), texts, app.hal.ticks)
 
 
 def _keep_policy(maker, config, print_):

@@ -20,6 +20,7 @@ SETTINGS.update(
         "links": (["serial"], _LINKS),
         "durable": ("gateway", ("gateway", "broker")),
         "ntp": ("pool.ntp.org", None),
+        "public_vitals": (False,),
     }
 )
 
@@ -54,7 +55,7 @@ class Config:
         self.spo2 = _curve(self.spo2)
         if self.refused:
             self.when_full = "stop"
-            self.repl = False
+            self.repl = self.public_vitals = False
             self.policy = "private"
         self.key = _bytes(hal, "key", 32)
         self.secret = _bytes(hal, "secret", 32)

@@ -213,15 +213,12 @@ class Ble:
             self._failed = False
             self._silent_until = now + self._penalty
             self._penalty = min(2 * self._penalty, _LONGEST)
-        if self.services:
-            self.services.tend(now)
-        if crowded or now < self._silent_until:
-            return None
-        if not self._advertising:
-            self._advertise(_FASTEST)
-        elif now >= self._slower_at and self._interval < _SLOWEST:
-            self._advertise(2 * self._interval)
-        return None
+        if not (crowded or now < self._silent_until):
+            if not self._advertising:
+                self._advertise(_FASTEST)
+            elif now >= self._slower_at and self._interval < _SLOWEST:
+                self._advertise(2 * self._interval)
+        return self.services.step() if self.services else None
 
     # ------------------------------------------------------------ advertising
 
@@ -239,7 +236,7 @@ class Ble:
         own = bytes(reversed(unhexlify(BLE_SERVICE.replace("-", ""))))
         data = _field(1, b"\x06") + _field(7, own)
         if others:
-            data += _field(3, self.services.ADVERTISED)
+            data += _field(3, self.services.advertised())
         return data
 
 

@@ -36,8 +36,8 @@ def air() -> Iterator[Air]:
 def run(air: Air, bench: Callable[..., Any]) -> Callable[..., Any]:
     """Start boards with a radio."""
 
-    def start(links: list[str], **options: Any) -> Any:
-        return bench({"links": links}, radio=air.address, heap=HEAP, **options)
+    def start(links: list[str], more: dict[str, Any] | None = None, **options: Any) -> Any:
+        return bench({"links": links, **(more or {})}, radio=air.address, heap=HEAP, **options)
 
     return start
 
@@ -53,7 +53,8 @@ def whole(recorder: Recorder, running: Any) -> Any:
 
 
 def test_frames_come_whole_at_every_mtu(air: Air, run: Callable[..., Any], tmp_path: Path) -> None:
-    """Every frame of a board arrives, verifies and has the samples played, however small the pieces are."""
+    """Every frame of a board arrives, verifies and has the samples played, however small the pieces are; and by default
+    a central that is not bonded finds none of the services that anybody could read."""
     running = run(["ble"], speed=20.0)
     central = Central(air, passkey=crypto.passkey(running.identity.secret, running.thumbprint))
     recorder = Recorder(Ble("virtual", finding(central)), running.registry, tmp_path)
@@ -61,6 +62,9 @@ def test_frames_come_whole_at_every_mtu(air: Air, run: Callable[..., Any], tmp_p
         recorder.run(until(8.0 * (number + 1)))
     whole(recorder, running)
     assert unharmed(recorder.in_order(), running.board.played()) > 15_000
+    found = {service.uuid.to_hex_str() for service in air.run(Central(air, number=2).connect()).peer.services}
+    assert spec.BLE_SERVICE.replace("-", "").upper() in found
+    assert not found & {"180D", "1822", "180F", "180A"}
 
 
 def test_connections_lost_in_the_midst_of_frames_lose_none(air: Air, run: Callable[..., Any], tmp_path: Path) -> None:
@@ -133,3 +137,36 @@ def test_two_links_at_once(air: Air, run: Callable[..., Any], tmp_path: Path) ->
     )
     assert not one & two
     assert one | two >= set(range(2, max(two) + 1))
+
+
+def test_any_app_reads_the_standard_services(air: Air, run: Callable[..., Any], tmp_path: Path) -> None:
+    """Without a bond: what is not known yet is said to be unknown; then rate, SpO2 and charge as their specifications
+    have them. A second central is bonded meanwhile and reads every frame."""
+    running = run(["ble"], more={"public_vitals": True}, speed=5.0)
+    app = Central(air, number=7)
+    gatt = air.run(app.connect())
+    heard: dict[str, list[bytes]] = {char: [] for char in ("2A37", "2A5F", "2A19")}
+    for char, values in heard.items():
+        air.run(gatt.start_notify(char, lambda _, data, values=values: values.append(bytes(data))))
+    assert air.run(gatt.read("2A60")) == b"\x01\x00\x20\x20"
+    assert air.run(gatt.read("2A24")) == b"virtual"
+    assert air.run(gatt.read("2A26")).startswith(b"vitalwire ")
+    passkey = crypto.passkey(running.identity.secret, running.thumbprint)
+    recorder = Recorder(Ble("virtual", finding(Central(air, passkey=passkey))), running.registry, tmp_path)
+    recorder.run(until(32.0))
+    whole(recorder, running)
+    rates, oximetry, charge = heard.values()
+    assert rates[0] == b"\x04\x00"  # contact is known, and there is none
+    assert {flags for flags, _ in rates} == {4, 6}
+    assert all(60 <= rate <= 80 for flags, rate in rates if flags == 6)
+    assert oximetry[0] == bytes.fromhex("04 ff07 ff07 0020")  # two NaN, measurement unavailable
+    known = [value for value in oximetry if value[5:] == bytes.fromhex("2000")]
+    assert known
+    for value in known:
+        spo2, pulse = int.from_bytes(value[1:3], "little"), int.from_bytes(value[3:5], "little")
+        assert value[0] == 4
+        assert 82 <= spo2 <= 95
+        assert 70 <= pulse <= 95
+    assert len(charge) == 1
+    assert 90 <= charge[0][0] <= 100
+    assert air.run(gatt.read("2A19")) == charge[0]

@@ -321,6 +321,8 @@ def test_a_board_reads_the_curve_of_its_oximeter(
         ({"spo2": "1.2.3"}, "one to four decimals"),
         ({"spo2": "12345678901234567890"}, "one to four decimals"),
         ({"spo2": -25}, "one to four decimals"),
+        ({"public_vitals": 1}, "true or false"),
+        ({"public_vitals": True}, '"links": ["ble"]'),
     ],
 )
 def test_settings_are_checked_when_a_board_is_provisioned(settings: dict[str, object], said: str) -> None:
@@ -329,6 +331,7 @@ def test_settings_are_checked_when_a_board_is_provisioned(settings: dict[str, ob
         filesystem_image(new_identity("one"), settings, 1 << 16)
     assert said in refused.value.advice
     check_settings({"policy": "seal", "seal_frames": 256, "seal_s": 1, "spo2": "110 -25"})
+    check_settings({"links": ["serial", "ble"], "public_vitals": True})
 
 
 def test_a_policy_can_be_changed_and_the_keys_stay() -> None:

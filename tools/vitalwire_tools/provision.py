@@ -72,7 +72,7 @@ def check_settings(settings: Mapping[str, object]) -> None:
             raise UsageError(f"no setting is called {name}", advice=f"there are {', '.join(rules)}")
         default, *bounds = rules[name]
         if not fits(value, rules[name]):
-            allowed = "true or false" if default is True else "one to four decimals with spaces between"
+            allowed = "true or false" if isinstance(default, bool) else "one to four decimals with spaces between"
             if isinstance(default, list):
                 kinds = [f"{kind}://HOST:PORT" if peer else kind for kind, peer in bounds[0].items()]
                 allowed = f"a list of some of {', '.join(kinds)}"
@@ -81,6 +81,9 @@ def check_settings(settings: Mapping[str, object]) -> None:
             elif bounds:
                 allowed = ", ".join(bounds[0]) if bounds[0] else "a text of 1 to 64 bytes"
             raise UsageError(f"{name} cannot be {value!r}", advice=f"it is {allowed}; {default!r} if not given")
+    links = settings.get("links", ())
+    if settings.get("public_vitals") and not (isinstance(links, list) and "ble" in links):
+        raise UsageError("public_vitals needs the link ble", advice='"links": ["ble"]')
 
 
 def filesystem_image(identity: Identity, settings: Mapping[str, object], size: int) -> bytes:
