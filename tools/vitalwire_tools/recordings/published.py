@@ -54,7 +54,7 @@ def load(folder: Path | None = None) -> list[Recording]:
 
     Raises what `fetch` raises, and ImportError without h5py or bioread.
     """
-    folder = fetch(folder)
+    folder = fetch(folder, ARCHIVES.keys() - {"peakdet"})
     parts = (_plux, _mit_bih, _heartpy, _wrist, _daphnet, _biopac)
     return [recording for part in parts for recording in part(folder)]
 
@@ -65,7 +65,7 @@ def breathing(folder: Path | None = None) -> list[tuple[Recording, Recording]]:
     peakdet's two files are of one: the distance of pulses and the belt are coherent at 14 breaths (0.91, and at most
     0.11 where one is shifted). Raises what `load` raises.
     """
-    folder = fetch(folder)
+    folder = fetch(folder, ("bioread", "peakdet"))
     ecg, belt, _ = _biopac(folder)
     ppg, other = (
         _recording(name, member(folder, "peakdet", f"/data/{file}.csv").split(), 16, SCANNER_RATE, "peakdet")
