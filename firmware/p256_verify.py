@@ -52,11 +52,13 @@ def verify(public, digest, signature):
     point = 0, 0, 0, 0
     for i in range(257):
         point = _double(*point)
+        cost = 9
         for three, one, x, y in factors:
             digit = three[i] - one[i]
             if digit:
                 point = _add(*point, x, y if digit > 0 else P - y)
-        yield 30
+                cost += 10
+        yield cost
     x, _, v, _ = point
     # the x of the sum is r or, rarely, r + N
     return v != 0 and ((r * v - x) % P == 0 or (r + N < P and ((r + N) * v - x) % P == 0))

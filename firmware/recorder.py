@@ -139,7 +139,6 @@ class Recorder:
         step = self.step
         if step:
             self.step = None
-            yield ("gc", 1)
             after = yield from step(now)
             self.step = self.step or after
 

@@ -1,5 +1,7 @@
 # A configuration that has arrived (SPEC.md section 15), at the end of a frame: taken whole, or refused whole. Each step
 # loads what it needs and lets go of it, so that a board has the room; what follows waits for the end of the next frame.
+import gc
+
 from unload import drop
 from wire import (
     EVENT_CONFIGURATION_REFUSED,
@@ -19,31 +21,45 @@ from wire import (
 def take(app, thumbprint, document, now):
     # A generator of slices, each yielded as (kind, units), that returns the step to follow or None. It is signed, and
     # this board can take it.
-    version = key = 0
-    settings = None
+    operator = app.hal.recall("operator")
+    if not operator:
+        return _judge(app, RESULT_NOT_PROVISIONED, 0, None, now)
+    yield from _tidy()
     try:
-        operator = app.hal.recall("operator")
-        result = RESULT_NOT_PROVISIONED
-        if operator:
-            from signed import open_configuration
+        from signed import open_configuration
+    except MemoryError:
+        return _judge(app, RESULT_CONFIGURATION_FAILED, 0, None, now)
+    try:
+        result, version, settings = yield from open_configuration(document, operator, thumbprint)
+    except MemoryError:
+        return _judge(app, RESULT_CONFIGURATION_FAILED, 0, None, now)
+    open_configuration = None
+    drop("signed", "p256_verify")
+    yield from _tidy()
+    return _judge(app, result, version, settings, now)
 
-            result, version, settings = yield from open_configuration(document, operator, thumbprint)
-            open_configuration = None
-            drop("signed", "p256_verify")
-            yield ("gc", 1)
+
+def _judge(app, result, version, settings, now):
+    key = 0
+    try:
         import values
 
         if result == RESULT_OK:
             result, key, settings = values.named(app.streams, settings)
-    except (OSError, MemoryError):
+    except MemoryError:
         result = RESULT_CONFIGURATION_FAILED
+    follows = None
     if result == RESULT_OK:
         follows = lambda now: _keep(app, version, settings, now)  # noqa: E731
     else:
-        follows = None
         _tell(app, result, key, now)
     drop("signed", "p256_verify", "values", "settings", "twin")
     return follows
+
+
+def _tidy():
+    gc.collect()
+    yield ("gc", 1)
 
 
 def _tell(app, result, key, now):
@@ -73,7 +89,7 @@ def _keep(app, version, settings, now):
             yield from desired.store(root, state)
             desired = state = None
             drop("desired")
-            yield ("gc", 1)
+            yield from _tidy()
             import between
             import values
 
