@@ -99,6 +99,26 @@ def test_who_cannot_be_had_is_an_error(air: Air, device: Device) -> None:
     assert threading.active_count() == threads
 
 
+def test_an_opening_can_be_ended(air: Air) -> None:
+    """Closing from another thread ends a search for a device that is not there, at once."""
+    transport = ble.Ble("nobody", finding(Central(air, passkey=PASSKEY)))
+    failed: list[Exception] = []
+
+    def search() -> None:
+        try:
+            transport.open()
+        except TransportError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=search)
+    thread.start()
+    time.sleep(0.3)
+    transport.close()
+    thread.join(2.0)
+    assert not thread.is_alive()
+    assert failed
+
+
 def test_addresses_name_a_device() -> None:
     """`ble://NAME` is a transport; no name, or an option, is a usage error."""
     assert isinstance(transports.from_url("ble://ward%207"), ble.Ble)

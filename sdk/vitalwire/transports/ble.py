@@ -144,14 +144,13 @@ class Ble:
         self._run(send(), WRITE_SECONDS, "lost")
 
     def close(self) -> None:
-        """Disconnect."""
+        """Disconnect; from another thread, it ends what is under way."""
         client, self._client = self._client, None
         loop, self._loop = self._loop, None
         if loop is None:
             return
-        if client is not None:
-            with contextlib.suppress(TimeoutError):
-                asyncio.run_coroutine_threadsafe(_quietly(client.disconnect()), loop).result(CLOSE_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(_leave(client), loop).result(CLOSE_SECONDS)
         loop.call_soon_threadsafe(loop.stop)
         self._thread.join(CLOSE_SECONDS)
 
@@ -191,6 +190,9 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
         loop.close()
 
 
-async def _quietly(work: Awaitable[Any]) -> None:
-    with contextlib.suppress(Exception):  # it is gone in any case
-        await work
+async def _leave(client: Client | None) -> None:
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    if client is not None:
+        with contextlib.suppress(Exception):  # it is gone in any case
+            await client.disconnect()

@@ -16,6 +16,7 @@ KINDS = Kinds(
     "source",
     {
         "serial": Kind("vitalwire.gateway.sources.serial", "serial"),
+        "ble": Kind("vitalwire.gateway.sources.ble", "ble"),
         "tcp": Kind("vitalwire.gateway.sources.tcp", "gateway"),
         "listen": Kind("vitalwire.gateway.sources.listen", "gateway"),
         "http": Kind("vitalwire.gateway.sources.http", "http"),
