@@ -40,7 +40,7 @@ from wire import (
     REPORTEDKEY_SETTINGS,
 )
 
-_LIMIT = const(1792)  # bytes of a frame; more in two
+_LIMIT = const(1536)  # bytes of a frame; more in two
 _PAUSE = const(10_000)  # us
 _CHARGED = const(100)  # mV above empty from which a board that slept starts again
 _SLEEP = const(600)  # s, else
@@ -196,11 +196,12 @@ def _streams(app, board, ms):
     from wiring import make
 
     hal = app.hal
+    report = app.report
     for number, row in enumerate(board.sensors()):
-        app.streams.append(Stream(number, make(hal, row), ms, app.report))
+        app.streams.append(Stream(number, make(hal, row), ms, report))
     if board.BATTERY:
         pin, numerator, denominator, app.empty, _ = board.BATTERY
-        app.scalars.append(Stream(0, Battery(hal.adc(pin), numerator, denominator), ms, app.report))
+        app.scalars.append(Stream(0, Battery(hal.adc(pin), numerator, denominator), ms, report))
     channel = 0
     for stream in app.streams + app.scalars:
         stream.channel = channel

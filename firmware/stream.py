@@ -21,7 +21,7 @@ from wire import (
 _SOONEST = const(500_000)  # us until a failed sensor is tried again; doubles
 _LATEST = const(60_000_000)
 _NEVER = 1 << 62
-_DELAY = const(500)  # ms a frame may come late
+_DELAY = const(400)  # ms a frame may come late
 _BURST = const(32)  # samples a driver wants room for
 _FEW = const(4)  # and one of single readings, of which few are lost at a time
 _LONG = const(30_000)  # steps of the encoder that take 10 ms

@@ -1,4 +1,5 @@
 # Which driver gets which pins and buses. Needed until the sensors stand.
+_buses = {}  # (kind, number): made once, whoever shares it
 
 
 # The sensor of one row of board.sensors(): driver, bus kind, bus number, address or select pin, interrupt pin or -1.
@@ -10,6 +11,7 @@ def make(hal, row):
     if hasattr(driver, "begin"):
         return driver(hal.spi(number, 1), hal.output(select), hal.each(pin))
     irq = hal.irq(pin, driver.WAKES) if pin >= 0 else None
-    if kind == "spi":
-        return driver(hal.spi(number), hal.output(select), irq)
-    return driver(hal.i2c(number), select, irq)
+    bus = _buses.get((kind, number))
+    if bus is None:
+        bus = _buses[kind, number] = hal.spi(number) if kind == "spi" else hal.i2c(number)
+    return driver(bus, hal.output(select) if kind == "spi" else select, irq)

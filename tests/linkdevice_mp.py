@@ -41,7 +41,7 @@ class Stream:
     def __init__(self):
         self.coming = b""
         self.left = bytearray()
-        self.room = 1 << 30  # bytes it will still take
+        self.space = 1 << 30  # bytes it will still take
 
     def readinto(self, buf):
         n = min(len(buf), len(self.coming))
@@ -50,8 +50,8 @@ class Stream:
         return n
 
     def write(self, buf, n):
-        n = min(n, self.room)
-        self.room -= n
+        n = min(n, self.space)
+        self.space -= n
         self.left += bytes(buf[:n])
         return n
 
@@ -144,7 +144,7 @@ class Board:
                 self.announced = work[0] == "long"
             else:
                 idle += 1
-            if not self.stream.room and self.link._end:
+            if not self.stream.space and self.link._end:
                 break
         data = bytes(self.stream.left)
         self.stream.left = bytearray()

@@ -1,6 +1,6 @@
 # MAX30003: one-lead ECG by SPI mode 0 (datasheet 19-8558, Maxim). 18 bit, 256 sps, 32-word FIFO, DC lead-off.
 #
-# The chip raises EINT at 12 words and is read at once; it must be read before 16. It does not count what it loses:
+# The chip raises EINT at 11 words and is read at once; it must be read before 16. It does not count what it loses:
 # after EOVF the whole record is void ("FIFO overflow", table "STATUS (0x01)") and the clock estimates the gap.
 import micropython
 from micropython import const
@@ -30,7 +30,7 @@ _LDOFF = const(0x0F)
 
 # uA: 85 uW at 1.1 V with the ECG channel on (page 1); vitalwire_tools.power reads it
 _SUPPLY_UA = const(77)
-_THRESHOLD = const(12)  # words in the FIFO at the interrupt
+_THRESHOLD = const(11)  # words in the FIFO at the interrupt
 _WORDS = const(16)  # of one burst
 _SIZE = const(49)
 _PERIOD = const(3906)

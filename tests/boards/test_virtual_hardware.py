@@ -351,7 +351,7 @@ def test_a_board_file_is_checked(old: str, new: str, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "words"), [(10, r"descriptor of \d+ bytes; name fewer sensors for one of 1792"), (13, "17 sensors")]
+    ("count", "words"), [(10, r"descriptor of \d+ bytes; name fewer sensors for one of 1536"), (13, "17 sensors")]
 )
 def test_a_board_that_cannot_be_described_is_refused(count: int, words: str) -> None:
     """A board of more sensors than one frame can describe is refused when it is built, not by its resets."""

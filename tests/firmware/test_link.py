@@ -179,10 +179,10 @@ def test_a_slow_stream_gets_whole_packets(make: Make) -> None:
     """A stream that takes a few bytes at a time, or none for a while, gets every packet whole and in order."""
     device = make(1)
     device.do("board.frame(3500)")
-    device.do("board.stream.room = 0")
+    device.do("board.stream.space = 0")
     packets = device.packets(HELLO)
     for piece in [1, 2, 3, 0, 0, 50, 255, 257, 1000, 5000, 5000]:
-        device.do(f"board.stream.room = {piece}")
+        device.do(f"board.stream.space = {piece}")
         packets += device.packets(after=S // 10)
     assert [seq_of(p.body) for p in packets if p.type == PacketType.FRAME] == [1, 2]
     assert device.decoder.counters.bad == 0
@@ -200,10 +200,10 @@ def test_a_talkative_reader_does_not_keep_frames_back(make: Make) -> None:
 def test_a_reboot_waits_for_its_answer(make: Make) -> None:
     """Asked to reboot, the link is idle only when the answer has left."""
     device = make()
-    device.do("board.stream.room = 0")
+    device.do("board.stream.space = 0")
     device.bytes(closed(device, Command.REBOOT))
     assert device.do("(board.asked, board.link.idle())") == ([("reboot", None)], False)
-    device.do("board.stream.room = 1000")
+    device.do("board.stream.space = 1000")
     assert [p.type for p in device.packets()] == [PacketType.REPLY]
     assert device.do("board.link.idle()") is True
 
@@ -242,11 +242,11 @@ def test_commands_of_two_links_take_turns(make: Make) -> None:
 def test_a_new_connection_begins_anew(make: Make) -> None:
     """Once a stream's session ends, packets half sent or half come are dropped, and nothing goes to a silent peer."""
     device = make(3)
-    device.do("board.stream.room = 40")
+    device.do("board.stream.space = 40")
     device.packets(HELLO)
     device.bytes(closed(device, Command.PING)[:20])
     device.do("setattr(board.stream, 'session', 1)")
-    device.do("setattr(board.stream, 'room', 100000)")
+    device.do("setattr(board.stream, 'space', 100000)")
     assert device.bytes() == b""
     device.decoder = PacketDecoder()
     packets = device.packets(HELLO)
