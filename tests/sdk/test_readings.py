@@ -184,6 +184,25 @@ def test_a_calibrated_sensor_has_its_own_curve() -> None:
     assert own.value == pytest.approx(Decimal(94.845 + 30.354 * ratio - 45.06 * ratio**2), abs=Decimal("0.3"))
 
 
+@pytest.mark.parametrize(
+    ("steps", "strength", "spoilt"),
+    [(84, 3.0, True), (42, 3.0, True), (168, 3.0, True), (110, 3.0, False), (84, 0.5, False)],
+)
+def test_a_pulse_that_keeps_step_is_none(steps: float, strength: float, spoilt: bool) -> None:
+    """What is read of a pulse at the rhythm of somebody's steps, its half or double, is absent: it may be the steps."""
+    channels = {name: each for name, each in minute().items() if not name.startswith("accel")}
+    alone = by_name(channels)
+    time = np.arange(60 * 52) / 52
+    walk = 9.81 + strength * np.sin(2 * np.pi * steps / 60 * time)
+    still = Samples(np.zeros(len(walk)), np.ones(len(walk), bool), 52.0)
+    found = by_name({**channels, "accel_x": still, "accel_y": still, "accel_z": replaced(still, walk)})
+    for name in ("pulse_rate", "spo2"):
+        assert (found[name].reason is Reason.MOTION) == spoilt, name
+        assert found[name].value == (None if spoilt else alone[name].value)
+        assert set(found[name].channels) >= ({"accel_x"} if strength > 1 else set())
+    assert found["heart_rate"] == alone["heart_rate"]
+
+
 def test_another_way_where_the_first_fails() -> None:
     """Without a usable lead, breath is read from the pulse; where no way gives it, the first one's reason stands."""
     rate = 100.0

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     SATURATED = "saturated"  # most of the window lies under that mark
     NO_SIGNAL = "no-signal"  # flat, or too weak to be told from noise
     NOISE = "noise"  # what is there does not repeat as a pulse, or two detectors disagree
+    MOTION = "motion"  # the pulse that is seen keeps step with the body, so it may be its steps
     IMPLAUSIBLE = "implausible"  # outside what a living body shows
 
 

@@ -12,6 +12,7 @@ BAND = (0.5, 8.0)  # Hz
 ALIKE = 0.86  # correlation of the pulses with their median shape (Orphanidou et al., 2015, on the mean)
 AGREEMENT = 0.8
 UNEVEN = 2.2  # the longest interval of ten seconds over the shortest, at most (Orphanidou et al., 2015)
+TOGETHER = 10.0  # a minute: steps as strong as the pulse draw its rate to theirs, their half or their double
 CLOSEST = 0.24  # seconds between two pulses: 250 a minute
 
 
@@ -67,3 +68,8 @@ def prominent(band: Floats, rate: float) -> Floats:
 def pulse_rate(ppg: Samples) -> Estimate:
     """Return the mean pulse rate (/min) of a window of one wavelength, whichever way up."""
     return mean_rate(ppg, pulses)
+
+
+def keeps_step(rate: float, steps: float) -> bool:
+    """Return whether a pulse rate may be that of the steps, which shake the light as much as a pulse does."""
+    return any(abs(rate - many * steps) <= TOGETHER for many in (0.5, 1.0, 2.0))

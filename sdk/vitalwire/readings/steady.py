@@ -1,4 +1,4 @@
-"""What needs no beats: the temperature of the skin, and how much the body moves."""
+"""What needs no beats: the temperature of the skin, how much the body moves, and in what rhythm."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ GOOD = 0.5  # of the window, at least, must be valid
 SKIN = (10.0, 45.0)  # Cel
 JUMP = 2.0  # Cel between the 5th and the 95th percentile of a minute: a contact that comes and goes
 STANDARD_GRAVITY = 9.80665  # m/s2
+STEPS = (0.5, 3.5)  # Hz
+STRIDE = 1.0  # m/s2, root mean square: less moves no pleth
 FREE_FALL, CRASH = 0.3, 16.0  # of gravity, on average over a window: no body does that
 
 
@@ -37,3 +39,18 @@ def activity(x: Samples, y: Samples, z: Samples) -> Estimate:
     if not FREE_FALL * STANDARD_GRAVITY <= mean <= CRASH * STANDARD_GRAVITY:
         return absent(Reason.IMPLAUSIBLE, share)
     return Estimate(float(np.clip(norm - STANDARD_GRAVITY, 0, None).mean()), share)
+
+
+def cadence(x: Samples, y: Samples, z: Samples) -> float | None:
+    """Return the strongest rhythm (/min) of a body that moves as if it walked; None of one that does not."""
+    valid = x.valid & y.valid & z.valid
+    if np.count_nonzero(valid) < GOOD * len(valid) or not len(valid):
+        return None
+    norm = np.sqrt(sum(axis.values**2 for axis in (x, y, z)))
+    moving = np.where(valid, norm - norm[valid].mean(), 0.0)
+    if float(np.sqrt(np.mean(moving[valid] ** 2))) < STRIDE:
+        return None
+    power = np.abs(np.fft.rfft(moving * np.hanning(len(moving)), 4 * len(moving))) ** 2
+    frequencies = np.fft.rfftfreq(4 * len(moving), 1 / x.rate)
+    inside = (frequencies >= STEPS[0]) & (frequencies <= STEPS[1])
+    return 60 * float(frequencies[inside][np.argmax(power[inside])]) if inside.any() else None
