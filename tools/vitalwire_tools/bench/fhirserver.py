@@ -1,5 +1,7 @@
 """Measures the way to a FHIR server: how long after a frame its Observations are acknowledged, and how many a second.
 
+The plain way makes the same Observations of the same frames, one `fhir.resources` model (R4B) and one request for each,
+keeps nothing on a disk and proves nothing.
 Frames of the standard profile come one by one, as from a live board; the clock of the signal says how long each waits
 for its window to close, this computer's how long making and writing takes then. The server is a real one, under Node.
 """
@@ -10,17 +12,19 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import aiohttp
 from rich.table import Table
 
 from vitalwire import jws
 from vitalwire.assignments import Assignments
 from vitalwire.fhir import Plan, Source
+from vitalwire.fhir.clockfit import fit_of
 from vitalwire.fhir.mapping import gatherer_for
-from vitalwire.fhir.observations import READINGS, WAVE
+from vitalwire.fhir.observations import READINGS, WAVE, observations
 from vitalwire.fhir.windows import Window
 from vitalwire.frame import parse
 from vitalwire.messages import Descriptor, Trust
@@ -56,9 +60,8 @@ def entries(device: bytes, raws: Sequence[bytes]) -> list[Entry]:
     return made
 
 
-def closings(each: Sequence[Entry], descriptor: Descriptor) -> list[Closed]:
-    """Return the windows that frames close, in order."""
-    closed: list[Closed] = []
+def windows(each: Sequence[Entry], descriptor: Descriptor) -> Iterator[tuple[int, Window]]:
+    """Yield the windows that frames close, each with the place of the frame that closes it."""
     for form, length in Plan().forms:
         gatherer = gatherer_for(form, length)
         for place, entry in enumerate(each):
@@ -67,9 +70,33 @@ def closings(each: Sequence[Entry], descriptor: Descriptor) -> list[Closed]:
             source = Source(entry.thumbprint, frame, descriptor, signals, entry.arrived_us, entry.time_us, 1000)
             for window in gatherer.add(source):
                 if isinstance(window, Window):
-                    waited = [(frame.ticks - one.frame.ticks) / 1e6 for one in window.sources]
-                    closed.append(Closed(form, place, waited))
-    return closed
+                    yield place, window
+
+
+def closings(each: Sequence[Entry], descriptor: Descriptor) -> list[Closed]:
+    """Return how long the frames of each window wait for the one that closes it."""
+    ticks = [parse(entry.raw).ticks for entry in each]
+    return [
+        Closed(window.key.form, place, [(ticks[place] - one.frame.ticks) / 1e6 for one in window.sources])
+        for place, window in windows(each, descriptor)
+    ]
+
+
+async def plainly(base: str, each: Sequence[Entry], descriptor: Descriptor) -> float:
+    """Write the Observations the plain way; return how long that took, in seconds."""
+    from fhir.resources.R4B.observation import Observation as Model
+
+    async with aiohttp.ClientSession(headers={"Content-Type": "application/fhir+json"}) as session:
+        began = time.perf_counter()
+        for _, window in windows(each, descriptor):
+            fit = fit_of(window.sources)
+            assert fit is not None
+            for made in observations(window, fit, "Patient/p"):
+                text = Model.model_validate(made.resource).model_dump_json()
+                async with session.put(f"{base}/Observation/{made.resource['id']}", data=text) as answer:
+                    await answer.read()
+                    assert answer.status == 200
+        return time.perf_counter() - began
 
 
 class Ward:
@@ -117,12 +144,15 @@ def run(packages: Path | None = None) -> dict[str, Any]:
             result[name] = {"median_s": statistics.median(waits), "max_s": max(waits)}
         writing = sorted(took[place] for place in {one.place for one in closed})
         result["writing_ms"] = {"median": 1000 * statistics.median(writing), "max": 1000 * writing[-1]}
-        for name, bundle in (("bundles", 50), ("one_by_one", 1)):
-            seconds = [
-                sum(asyncio.run(ward.deliver(f"{running}/{name}{number}", FRAMES, bundle))) for number in range(ROUNDS)
-            ]
-            result[f"{name}_per_second"] = count / min(seconds)
+        seconds: dict[str, list[float]] = {"bundles": [], "one_by_one": [], "plain": []}
+        for number in range(ROUNDS):
+            for name, bundle in (("bundles", 50), ("one_by_one", 1)):
+                seconds[name].append(sum(asyncio.run(ward.deliver(f"{running}/{name}{number}", FRAMES, bundle))))
+            plain = plainly(f"{running}/plain{number}", ward.entries, ward.descriptor)
+            seconds["plain"].append(asyncio.run(plain))
+        result |= {f"{name}_per_second": count / min(each) for name, each in seconds.items()}
         result["ratio"] = result["bundles_per_second"] / result["one_by_one_per_second"]
+        result["plain_ratio"] = result["bundles_per_second"] / result["plain_per_second"]
     return result
 
 
@@ -138,4 +168,6 @@ def render(result: dict[str, Any]) -> Table:
     table.add_row("Observations a second, in Bundles", f"{result['bundles_per_second']:.0f}", "")
     table.add_row("the same with a request for each", f"{result['one_by_one_per_second']:.0f}", "")
     table.add_row("ratio", f"{result['ratio']:.2f}", "")
+    table.add_row("the plain way, no proof", f"{result['plain_per_second']:.0f}", "")
+    table.add_row("ratio", f"{result['plain_ratio']:.2f}", "")
     return table
