@@ -35,7 +35,7 @@ COMMANDS = (
     ["audit"], ["audit", "verify"], ["audit", "show"], ["audit", "head"], ["audit", "key"],
     ["update"], ["config"], ["config", "show"], ["config", "set"], ["config", "sign"], ["config", "send"],
     ["board"], ["board", "list"], ["board", "new"], ["board", "image"], ["board", "flash"], ["board", "release"],
-    ["board", "deploy"], ["board", "doctor"], ["board", "ca"], ["board", "provision"], ["fleet"],
+    ["board", "deploy"], ["board", "doctor"], ["board", "ca"], ["board", "provision"], ["board", "server"], ["fleet"],
     ["board", "power"],
     ["board", "run"], ["board", "run", "virtual"],
     ["fhir"], ["fhir", "export"], ["fhir", "verify"], ["fhir", "events"],
