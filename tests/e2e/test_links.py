@@ -24,7 +24,7 @@ from vitalwire.gateway import Concluded, SourceChanged
 from vitalwire.messages import Descriptor
 from vitalwire.registry import Registry
 from vitalwire.session import Burned, Duplicate, SecurityEvent
-from vitalwire_protocol.spec import Counter, Durable, Kind
+from vitalwire_protocol.spec import Counter, Durable, Kind, Mark
 from vitalwire_tools.provision import Identity
 from vitalwire_tools.virtual.board import VirtualBoard
 from vitalwire_tools.virtual.machine import Options, create
@@ -164,7 +164,7 @@ def subscribed(ward: Ward, hub: Mosquitto) -> str:
 
 
 @pytest.mark.asyncio
-async def test_over_mqtt_nothing_is_lost_and_nothing_comes_twice(ward: Ward, hub: Mosquitto) -> None:
+async def test_over_mqtt_nothing_is_lost_and_nothing_comes_twice(ward: Ward, hub: Mosquitto, long: bool) -> None:
     """What is published is acknowledged by the gateway behind the broker, over the broker's and its own restarts."""
     ward.board([f"mqtts://localhost:{hub.port}"])
     ward.site.configure(subscribed(ward, hub), NOWHERE)
@@ -174,7 +174,7 @@ async def test_over_mqtt_nothing_is_lost_and_nothing_comes_twice(ward: Ward, hub
         await asyncio.to_thread(hub.start)
         await ward.whole(60)
     async with ward.site.running():
-        await ward.whole(120)
+        await ward.whole(400 if long else 90)
 
 
 @pytest.mark.asyncio
@@ -223,3 +223,81 @@ async def test_without_its_wifi_a_board_waits(ward: Ward) -> None:
         assert not ward.seqs()
         air.write_text("ward\ncorrect horse")
         await ward.whole(20)
+
+
+class Wire:
+    """Between boards and a port; while it is `dead` it swallows what is sent, and tells nobody."""
+
+    def __init__(self, port: int) -> None:
+        self.dead = False
+        self.swallowed = 0
+        self._to = port
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def __aenter__(self) -> Wire:
+        self._server = await asyncio.start_server(self._came, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def _came(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+        with suppress(OSError):
+            there, back = await asyncio.open_connection("127.0.0.1", self._to)
+            self._writers.append(back)
+            await asyncio.gather(self._pass(reader, back), self._pass(there, writer))
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(1 << 12):
+                if self.dead:
+                    self.swallowed += len(data)
+                else:
+                    writer.write(data)
+        writer.close()
+
+
+@pytest.mark.asyncio
+async def test_over_mqtt_neither_a_dead_network_nor_power_cuts_lose_anything(
+    ward: Ward, hub: Mosquitto, long: bool
+) -> None:
+    """The network dies amid messages and the board at random moments: each frame comes, once; `--long`: ten times."""
+    moments = random.Random(11)
+    ward.site.configure(subscribed(ward, hub), NOWHERE)
+    async with Wire(hub.port) as wire, ward.site.running():
+        board = ward.board([f"mqtts://localhost:{wire.port}"])
+        for _ in range(10 if long else 1):
+            await ward.whole(len(ward.seqs()) + 5)
+            wire.dead = True
+            await asyncio.sleep(1)
+            wire.dead = False
+            await ward.whole(len(ward.seqs()) + 5)
+            await asyncio.sleep(moments.uniform(0, 0.5))
+            board.power_cut()
+            board.power_on()
+        await ward.whole(len(ward.seqs()) + 10)
+    assert wire.swallowed > 0
+    assert not [event for event in ward.site.of(Concluded) if isinstance(event.outcome, SecurityEvent)]
+
+
+@pytest.mark.asyncio
+async def test_what_a_handshake_costs_is_declared(ward: Ward) -> None:
+    """Samples that came while a chip was busy with a handshake are marked as lost and counted, not passed over."""
+    ward.board([f"tls://localhost:{ward.port}"], cpu="esp32")
+    ward.site.configure(ward.listen(), NOWHERE)
+    async with ward.site.running():
+        await ward.whole(20)
+    database = f"file:{ward.folder / 'spool.db'}?mode=ro"
+    with closing(sqlite3.connect(database, uri=True)) as spool:
+        frames = [parse(raw) for (raw,) in spool.execute("SELECT raw FROM entries ORDER BY seq")]
+    counters = [frame.counters for frame in frames if frame.kind == Kind.STATUS]
+    lost = [run for frame in frames for run in frame.marks if run.mark in {Mark.LOST, Mark.ESTIMATED}]
+    assert counters[-1][Counter.OVERRUNS] > 0
+    assert counters[-1][Counter.LOST_SAMPLES] > 0
+    assert lost
