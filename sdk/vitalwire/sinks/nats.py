@@ -90,6 +90,10 @@ class Nats:
 
     async def _connect(self, server: str) -> Client:
         settings = self._settings
+        # What cannot be read fails here, where there is no connection yet that must be closed.
+        tls = None if settings.tls is False else settings.tls.context()
+        password = settings.password.read() if settings.password else None
+        token = settings.token.read() if settings.token else None
         client = Client() if settings.tls is False else _TlsClient()
         try:
             async with asyncio.timeout(settings.seconds):
@@ -101,10 +105,10 @@ class Nats:
                     max_reconnect_attempts=1,
                     reconnect_time_wait=0,
                     connect_timeout=settings.seconds,  # type: ignore[arg-type]
-                    tls=None if settings.tls is False else settings.tls.context(),
+                    tls=tls,
                     user=settings.user,
-                    password=settings.password.read() if settings.password else None,
-                    token=settings.token.read() if settings.token else None,
+                    password=password,
+                    token=token,
                     user_credentials=str(settings.credentials) if settings.credentials else None,
                 )
             if isinstance(client, _TlsClient) and not client.asked:
