@@ -9,10 +9,14 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 TESTS = Path(__file__).resolve().parent
-RESULTS = pytest.StashKey[list[tuple[str, dict[str, object]]]]()
+SERIES = "series"
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("tests")
 FIRMWARE = TESTS.parent / "firmware"
 
 
@@ -64,27 +68,41 @@ def results(long: bool, request: pytest.FixtureRequest) -> Callable[..., None]:
     """Take the figures of a series; whole series (`--long`) leave them in tests/RESULTS.md with today's date."""
 
     def note(series: str, **figures: object) -> None:
-        if long:
-            request.config.stash.setdefault(RESULTS, []).append((series, figures))
+        if long:  # with the report of the test, so that they come to whoever writes from any process
+            said = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items())
+            request.node.user_properties.append((SERIES, f"{series} | {datetime.date.today().isoformat()} | {said}"))
 
     return note
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the table of results, one row a series; a series keeps its last row."""
-    fresh = session.config.stash.get(RESULTS, [])
-    if not fresh:
-        return
-    path = Path(__file__).parent / "RESULTS.md"
-    rows = {}
-    if path.exists():
-        for line in path.read_text().splitlines():
+class Results:
+    """Hears what each test has noted; at the end it writes the table, one row a series, each its last."""
+
+    def __init__(self) -> None:
+        self.fresh: dict[str, str] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take the rows of one test."""
+        for name, row in report.user_properties:
+            if name == SERIES:
+                self.fresh[str(row).split(" | ")[0]] = f"| {row} |"
+
+    def pytest_sessionfinish(self) -> None:
+        """Write the table."""
+        if not self.fresh:
+            return
+        path = TESTS / "RESULTS.md"
+        rows = {}
+        for line in path.read_text().splitlines() if path.exists() else ():
             if line.startswith("| ") and not line.startswith("| series"):
                 rows[line.split("|")[1].strip()] = line
-    today = datetime.date.today().isoformat()
-    for series, figures in fresh:
-        said = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items())
-        rows[series] = f"| {series} | {today} | {said} |"
-    head = ["# Results of the whole series", "", "Written by `tools/test --long`.", ""]
-    head += ["| series | date | figures |", "|---|---|---|"]
-    path.write_text("\n".join([*head, *(rows[series] for series in sorted(rows)), ""]))
+        rows |= self.fresh
+        head = ["# Results of the whole series", "", "Written by `tools/test --long`.", ""]
+        head += ["| series | date | figures |", "|---|---|---|"]
+        path.write_text("\n".join([*head, *(rows[series] for series in sorted(rows)), ""]))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have one process write the table, however many run tests."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Results())
