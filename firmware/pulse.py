@@ -32,6 +32,7 @@ _LINE = const(19)
 _SCALE = const(6)
 
 _BEATS = const(8)  # intervals that make a rate
+_FAINT = const(1024)  # a lower peak is no beat's: too few counts to tell one from noise
 _UNEVEN = const(20)  # tenths: the longest interval over the shortest, at most
 # lag and width in ms; in per cent, at most: how much of its peak the mean of the sums is, in the mean and in the worst
 # interval (noise has more, and so has one with a beat that was missed), and the highest peak of the lowest
@@ -80,7 +81,7 @@ def _feed(s: ptr32, wide: ptr32, short: ptr16, size: int, place: int, count: int
             q = 0
         moved += y >> 2
         light += (x - _ZERO) >> _SCALE
-        area += total >> _SCALE
+        area += (total + (1 << (_SCALE - 1))) >> _SCALE
         since += 1
         if high == 0:
             if total > level >> 1:
@@ -186,7 +187,13 @@ class Beats:
             peak = max(peak, rows[i + 1])
             flat += rows[i + 2]
             flattest = max(flattest, rows[i + 2])
-        if long * 10 > short * _UNEVEN or peak * 100 > low * unlike or flattest > worst or flat > usual * _BEATS:
+        if (
+            low < _FAINT
+            or long * 10 > short * _UNEVEN
+            or peak * 100 > low * unlike
+            or flattest > worst
+            or flat > usual * _BEATS
+        ):
             return None
         return 600 * _BEATS * self.rate[0] // (total * self.rate[1])
 

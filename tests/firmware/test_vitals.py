@@ -87,9 +87,10 @@ def test_saturation_agrees_with_the_host(estimate: Run) -> None:
     assert np.median(off) <= 1.5
 
 
+@pytest.mark.parametrize("size", [1, 4, 300])
 @pytest.mark.parametrize("kind", ["white", "wandering", "mains", "flat"])
-def test_noise_is_unknown(estimate: Run, kind: str) -> None:
-    """Noise, drift, mains hum and a flat line give nothing at all."""
+def test_noise_is_unknown(estimate: Run, kind: str, size: int) -> None:
+    """Noise, drift, mains hum and a flat line give nothing at all, be they of a count or of hundreds."""
     random = np.random.default_rng(3)
     signals = {}
     for name in ("ecg_lead_i", "ppg_red", "ppg_ir"):
@@ -101,7 +102,7 @@ def test_noise_is_unknown(estimate: Run, kind: str) -> None:
             "mains": np.sin(2 * np.pi * 49.7 * np.arange(count) / RATES[name]) + 0.1 * noise,
             "flat": np.zeros(count),
         }[kind]
-        signals[name] = np.clip(80_000 * name.startswith("ppg") + 300 * shape, -131_000, 262_143).astype(np.int64)
+        signals[name] = np.clip(80_000 * name.startswith("ppg") + size * shape, -131_000, 262_143).astype(np.int64)
     assert set(estimate(signals, 60)) == {(None, None, None)}
 
 
