@@ -17,7 +17,7 @@ from ..virtual.board import VirtualBoard
 from ..virtual.machine import Options, create
 
 SPEED = 20.0
-PATIENCE = 3  # times the time it should take
+PATIENCE = 15  # times the time it should take, on a computer that does much else
 
 
 def last_status(
