@@ -240,6 +240,9 @@ class App:
         links = self.links
         if self.trial:
             self.trial.check(now)
+        if self.clock.learnt and not self.recorder.step:
+            self.clock.learnt = False
+            self.recorder.step = self.keep_drift
         counters = {
             COUNTER_UPTIME_S: now // 1_000_000,
             COUNTER_FRAMES: journal.newest,
@@ -268,7 +271,12 @@ class App:
                 self.recorder.step = self.shutdown
         return counters
 
+    def keep_drift(self, now):
+        from drift import keep
+
+        return keep(self)
+
     def shutdown(self, now):
         from shutdown import watch
 
-        return (yield from watch(self, now))
+        return watch(self, now)

@@ -48,7 +48,7 @@ _SLEEP = const(600)  # s, else
 
 def build(app):
     # Give an App its parts; returns whether this board can record.
-    global _config, _slots, _papers, _wait
+    global _config, _slots, _papers, _wait, _streams, _keep_policy
     import board
 
     hal = app.hal
@@ -98,6 +98,7 @@ def build(app):
     signer = _last(Signer(config.key, hal.random if config.hedge else None))
     maker = _last(FrameMaker(journal, signer, app.clock.utc, _LIMIT))
     _keep_policy(maker, config, print_)
+    _streams = _keep_policy = None
     actions = {COMMAND_START: app.start, COMMAND_STOP: app.stop, COMMAND_REBOOT: app.reboot, COMMAND_CONFIGURE: app}
     app.control = _last(
         Control(print_, texts, config.secret, boot, hal.random(NONCE_SIZE), app.clock, journal, actions)
@@ -140,9 +141,12 @@ def _slots(root, hal):
 def _config(app, root):
     # settings and keys; whether a configuration is to be proven; version of one that was given up
     import desired
+    import drift
     import values
     from config import Config
     from settings import NAMES
+
+    drift.recall(app.hal, app.clock)
 
     if app.hal.recall("operator"):
         # their names stay for ever: where they are first, they leave no holes later
@@ -160,7 +164,7 @@ def _config(app, root):
             REPORTEDKEY_SETTINGS: values.numbers({name: getattr(config, name) for name in NAMES.values()}),
         },
     )
-    drop("config", "desired", "settings", "values")
+    drop("config", "desired", "drift", "settings", "values")
     return config, on_proof, failed
 
 

@@ -17,13 +17,14 @@ class Clock:
         self.stepped = stepped
         self._fix = None  # (ticks, utc, error)
         self._anchor = None  # the fix that drift is measured from
-        self._drift = 0  # ppb that UTC runs faster than ticks
-        self._slack = _ASSUMED  # ppb that drift may be wrong
+        self.drift = 0  # ppb that UTC runs faster than ticks
+        self.slack = _ASSUMED  # ppb that drift may be wrong
+        self.learnt = False  # whether both are worth keeping
 
     def _at(self, ticks):
         since, utc, error = self._fix
         elapsed = ticks - since
-        return utc + elapsed + elapsed * self._drift // _BILLION, error + abs(elapsed) * self._slack // _BILLION
+        return utc + elapsed + elapsed * self.drift // _BILLION, error + abs(elapsed) * self.slack // _BILLION
 
     def utc(self, ticks):
         # (utc, accuracy): at `ticks` UTC is within 2^accuracy microseconds of utc; None before the first fix.
@@ -68,8 +69,9 @@ class Clock:
                 drift = 0
                 if slack > _IMPLAUSIBLE:
                     slack = _ASSUMED
-            elif slack >= self._slack:
+            elif slack >= self.slack:
                 return
-            self._drift = drift
-            self._slack = slack
+            self.drift = drift
+            self.slack = slack
+            self.learnt = not step
         self._anchor = fix

@@ -20,7 +20,7 @@ from .shrink import reach, shrink
 RESIDENT = "vitalwire"
 # boot.py lets go of these, which only start a board
 STARTING = {"between", "board", "boot", "config", "descriptor", "desired", "identity", "settings", "signals", "slots"}
-STARTING |= {"unload", "values", "wiring"}
+STARTING |= {"drift", "unload", "values", "wiring"}
 NAMES = "names.json"
 OUTSIDE = {"hal", "links", "board", "main", "start"}  # these meet the chip's own objects
 
