@@ -9,7 +9,7 @@ from wire import FAULT_MISSING, FAULT_WEDGED, FAULT_WRONG_PART
 from sensors import SensorError
 from sensors.sampled import Sampled
 
-_EACH = const(1)  # its interrupt must be wired, its bus is its own; vitalwire_tools.codegen.board reads it
+_EACH = const(1)  # its interrupt must be wired, its bus is its own; vitalwire_tools.codegen.boardfile reads it
 _PHASE = const(1)  # of SPI
 # uA: 335 uW a channel at 3 V (page 1); vitalwire_tools.power reads it
 _SUPPLY_UA = const(223)

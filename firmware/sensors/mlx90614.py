@@ -8,7 +8,7 @@ from wire import FAULT_WRONG_PART
 
 from sensors import Sensor, SensorError
 
-_BAUD = const(100000)  # of the bus at most; vitalwire_tools.codegen.board reads it
+_BAUD = const(100000)  # of the bus at most; vitalwire_tools.codegen.boardfile reads it
 # uA: it measures all the time, some 1.4 mA ("Electrical specifications"); vitalwire_tools.power reads it
 _SUPPLY_UA = const(1400)
 _OBJECT = const(0x07)  # RAM: the object's temperature

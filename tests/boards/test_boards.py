@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from vitalwire.cli import main
 from vitalwire_tools.codegen import listing, wiring
-from vitalwire_tools.codegen.board import Board, BoardError, boards, load, parse
+from vitalwire_tools.codegen.board import Board, BoardError
+from vitalwire_tools.codegen.boardfile import boards, load, parse
 from vitalwire_tools.codegen.chips import chips
 from vitalwire_tools.codegen.parts import parts
 from vitalwire_tools.compile import compile_firmware
@@ -149,7 +150,7 @@ def test_the_list_is_the_folder(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_a_device_gets_the_drivers_its_board_names(board: Board, tmp_path: Path) -> None:
     """Compiled for a board, the firmware holds its sensors' drivers and no other, for the chip's processor."""
-    from vitalwire_tools.codegen.board import render
+    from vitalwire_tools.codegen.boardmodule import render
 
     compile_firmware(tmp_path / "fw", chips()[board.chip].arch, {"board.py": render(board) + 'VERSION = "1"\n'})
     drivers = {path.stem for path in (tmp_path / "fw" / "sensors").glob("*.mpy")}

@@ -19,7 +19,8 @@ from vitalwire.registry import Registry
 from vitalwire.update import read_package
 from vitalwire_protocol.spec import UpdateKind
 from vitalwire_tools import littlefs_image
-from vitalwire_tools.codegen.board import Board, boards
+from vitalwire_tools.codegen.board import Board
+from vitalwire_tools.codegen.boardfile import boards
 from vitalwire_tools.codegen.chips import chips
 from vitalwire_tools.image import build, device_files, nvs, read_stock, table
 from vitalwire_tools.image.flash import chip_of, flash

@@ -12,7 +12,8 @@ import pytest
 from vitalwire.cli import main
 from vitalwire_tools import power
 from vitalwire_tools.bench import shares
-from vitalwire_tools.codegen.board import Board, Power, boards, load
+from vitalwire_tools.codegen.board import Board, Power
+from vitalwire_tools.codegen.boardfile import boards, load
 from vitalwire_tools.codegen.chips import chips
 from vitalwire_tools.folders import BOARDS
 from vitalwire_tools.power import LINKS, Choice, PowerError, Radio, Shares, Work

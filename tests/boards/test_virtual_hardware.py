@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vitalwire_tools.codegen.board import Board, BoardError, load, parse, render
+from vitalwire_tools.codegen.board import Board, BoardError
+from vitalwire_tools.codegen.boardfile import load, parse
+from vitalwire_tools.codegen.boardmodule import render
 from vitalwire_tools.virtual import faults
 from vitalwire_tools.virtual.chips.base import I2cChip, Oscillator, Refused
 from vitalwire_tools.virtual.chips.lsm6dso import Lsm6dso

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from vitalwire_protocol.spec import Fault
-from vitalwire_tools.codegen.board import BoardError, parse
+from vitalwire_tools.codegen.board import BoardError
+from vitalwire_tools.codegen.boardfile import parse
 from vitalwire_tools.codegen.chips import chips
 from vitalwire_tools.codegen.scaffold import text
 from vitalwire_tools.virtual.chips.mlx90614 import pec

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from vitalwire_protocol.spec import Fault, Mark
-from vitalwire_tools.codegen.board import BoardError, parse
+from vitalwire_tools.codegen.board import BoardError
+from vitalwire_tools.codegen.boardfile import parse
 from vitalwire_tools.codegen.chips import chips
 from vitalwire_tools.codegen.scaffold import text
 from vitalwire_tools.virtual.hardware import Hardware, load_signals

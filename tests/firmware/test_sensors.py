@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from vitalwire_protocol.spec import Fault, Mark
-from vitalwire_tools.codegen.board import load
+from vitalwire_tools.codegen.boardfile import load
 from vitalwire_tools.virtual.hardware import Hardware, load_signals
 from vitalwire_tools.virtual.rig import run
 

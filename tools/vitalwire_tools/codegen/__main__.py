@@ -6,7 +6,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from . import board, listing, p256_table, tables, wire, wiring
+from . import listing, p256_table, tables, wire, wiring
+from .board import Board
+from .boardfile import boards
 
 ROOT = Path(__file__).resolve().parents[3]
 GENERATED: dict[str, Callable[[str], str]] = {
@@ -19,7 +21,7 @@ GENERATED: dict[str, Callable[[str], str]] = {
 }
 
 
-def _diagram(of: board.Board) -> Callable[[str], str]:
+def _diagram(of: Board) -> Callable[[str], str]:
     return lambda _: wiring.render(of)
 
 
@@ -30,7 +32,7 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m vitalwire_tools.codegen [--check]", file=sys.stderr)
         return 2
     stale = 0
-    diagrams = {f"boards/{one.name}/wiring.svg": _diagram(one) for one in board.boards(ROOT / "boards")}
+    diagrams = {f"boards/{one.name}/wiring.svg": _diagram(one) for one in boards(ROOT / "boards")}
     for name, render in (GENERATED | diagrams).items():
         path = ROOT / name
         old = path.read_text() if path.exists() else ""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from .board import Board, boards
+from .board import Board
+from .boardfile import boards
 
 MARKER = re.compile(r"(<!-- generated: boards -->\n).*?(<!-- end -->)", re.DOTALL)
 HEAD = ("board", "name", "chip", "flash", "sensors", "wiring")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .board import BoardError, parse
+from .board import BoardError
+from .boardfile import parse
 from .chips import Chip, chips
 from .pins import numbers
 

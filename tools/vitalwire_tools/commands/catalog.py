@@ -11,7 +11,8 @@ from vitalwire.cli import output
 from vitalwire.errors import UsageError
 
 from ..codegen import listing, scaffold
-from ..codegen.board import Board, BoardError, boards, load
+from ..codegen.board import Board, BoardError
+from ..codegen.boardfile import boards, load
 from ..folders import BOARDS
 
 

@@ -16,7 +16,9 @@ from vitalwire.capture.index import Index, select
 from vitalwire.capture.reader import HEADER
 from vitalwire.errors import InputError, TransportError, UsageError
 
-from ..codegen import board
+from ..codegen.board import BoardError
+from ..codegen.boardfile import parse as parse_board
+from ..codegen.boardmodule import render
 from ..folders import BOARDS
 from ..virtual import faults
 from . import corpus
@@ -70,10 +72,10 @@ URLS = (
 def try_board(data: bytes) -> None:
     """Read a board file and render it."""
     try:
-        found = board.parse(data.decode(errors="replace"))
-    except board.BoardError:
+        found = parse_board(data.decode(errors="replace"))
+    except BoardError:
         return
-    *constants, sensors = ast.parse(board.render(found)).body
+    *constants, sensors = ast.parse(render(found)).body
     for statement in constants:
         assert isinstance(statement, ast.Assign)
         ast.literal_eval(statement.value)

@@ -6,7 +6,8 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ..codegen.board import Board, render
+from ..codegen.board import Board
+from ..codegen.boardmodule import render
 from ..compile import compile_firmware
 from ..prompt import FIRMWARE
 

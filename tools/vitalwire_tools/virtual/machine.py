@@ -24,7 +24,9 @@ from typing import Any
 
 from vitalwire_protocol.spec import Cause
 
-from ..codegen import board as boards
+from ..codegen.board import Board
+from ..codegen.boardfile import SECTOR, load
+from ..codegen.boardmodule import render
 from ..compile import compile_firmware, compile_modules
 from ..folders import BOARDS
 from ..interpreter import MICROPYTHON
@@ -60,18 +62,18 @@ class Options:
     radio: str = ""  # host:port of the Air that its Bluetooth is in
 
 
-def board_file(sectors: int = 0, path: str = "") -> boards.Board:
+def board_file(sectors: int = 0, path: str = "") -> Board:
     """Return the virtual board's description, or that of `path`; its journal cut to so many sectors if that is given.
 
     A processor's costs are the virtual board's.
     """
-    board = own = boards.load(BOARDS / "virtual" / "board.toml")
+    board = own = load(BOARDS / "virtual" / "board.toml")
     if path:
-        board = replace(boards.load(Path(path)), cpu=own.cpu)
+        board = replace(load(Path(path)), cpu=own.cpu)
     if not sectors:
         return board
     offset, _ = board.partitions["journal"]
-    return replace(board, partitions=board.partitions | {"journal": (offset, sectors * boards.SECTOR)})
+    return replace(board, partitions=board.partitions | {"journal": (offset, sectors * SECTOR)})
 
 
 def create(
@@ -120,7 +122,7 @@ class Machine:
         self._code = compile_firmware(
             options.folder / "firmware",
             "x64",
-            {"board.py": boards.render(self._board) + f'VERSION = "{version("vitalwire")}"\n', **options.modules},
+            {"board.py": render(self._board) + f'VERSION = "{version("vitalwire")}"\n', **options.modules},
         )
         self._modules = compile_modules(MODULES, options.folder / "modules", "x64")
         self._relay = Relay(options.listen)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from vitalwire_protocol.spec import Cause
 
-from ..codegen.board import Board, render
+from ..codegen.board import Board
+from ..codegen.boardmodule import render
 from ..interpreter import MICROPYTHON
 from .hardware import Hardware, environment
 
