@@ -7,11 +7,15 @@
 #   recall(name)    the bytes, 128 at most, kept under this name apart from files, or None; keep(name, value)
 #   i2c(n)          readfrom_mem_into(address, register, buffer), writeto_mem(address, register, buffer),
 #                   readfrom_into(address, buffer), writeto(address, buffer); OSError when nothing answers
-#   spi(n)          write_readinto(out, into), mode 0
+#   spi(n, phase)   write_readinto(out, into), clock polarity 0; phase 0 if not given
 #   output(pin)     a function of the level, at first 1
 #   irq(pin, wakes) take(): ticks of the first falling edge since the last, or -1; seen(): is there one; level().
 #                   wakes: whether an edge ends idle()
 #   edge()          whether any edge waits to be taken
+#   level(pin)      a function that tells a level
+#   each(pin)       start(handler): have it called with the microseconds since the last call, between two bytecodes of
+#                   whatever runs, at each falling edge; newest(): ticks of the last call; stop()
+#   every(n, s)     the same, n times in s seconds
 #   adc(pin)        read_uv(): microvolts at the pin
 #   idle(until)     sleep until ticks, an interrupt edge or input on the link; may return early
 #   spend(kind, n)  says that n units of work were done. Nothing on a chip; the virtual board charges them to its clock.
@@ -19,6 +23,8 @@
 #                   flash_read and flash_program (bytes), flash_erase (sectors), gc (collections), bus (transfers)
 #   partition(name) readblocks(n, buffer, offset), writeblocks(n, buffer, offset) without erase, ioctl(6, n) erase,
 #                   ioctl(4, 0) blocks, ioctl(5, 0) bytes of a block
+#   spare()         the partition that a whole image may go into, as esp32.Partition has them, or None. Where there is
+#                   one: image(), the label of the one that runs; keep_image(), else the other one starts next
 #   stream          the serial port, a stream as links/__init__.py says: open() takes the terminal and turns its
 #                   interrupt key off, close() gives both back
 #   random(n)       n random bytes

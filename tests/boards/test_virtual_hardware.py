@@ -656,4 +656,4 @@ def test_both_hals_offer_the_same_names() -> None:
     for name in [*promised, "reset_cause"]:
         for module in ("virtual", "esp32"):
             text = (hal / f"{module}.py").read_text()
-            assert any(f"\n{form}" in text for form in (f"def {name}(", f"{name} = ", f"class {name}:")), (module, name)
+            assert any(f"\n{form}" in text for form in (f"def {name}(", f"{name} = ", f"class {name}")), (module, name)

@@ -183,9 +183,8 @@ def test_deploy_brings_the_firmware_up_to_date(
     names = {path.name for path in running.board.folder.iterdir()}
     assert "firmware" in names
     assert not names & {"firmware.new", "firmware.old"}
-    modules = {
-        path.relative_to(running.board.folder / "firmware").as_posix() for path in running.board.folder.rglob("*.mpy")
-    }
+    folder = running.board.folder / "firmware"
+    modules = {path.relative_to(folder).as_posix() for path in folder.rglob("*.mpy")}
     assert "hal/virtual.mpy" in modules
     assert "hal/esp32.mpy" not in modules
 

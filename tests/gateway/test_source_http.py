@@ -74,6 +74,8 @@ async def test_a_large_request_keeps_its_order(tmp_path: Path) -> None:
     async with site.running():
         for start in range(0, 1024, 256):
             assert await post(port, b"".join(raws[start : start + 256])) == (204, None)
+        # what is stored is told a moment later
+        await site.until(lambda: sum(len(event.entries) for event in site.of(Spooled)) >= len(raws))
         assert [entry.raw for event in site.of(Spooled) for entry in event.entries] == raws
 
 
