@@ -21,6 +21,8 @@ TARGETS: dict[str, tuple[str, str]] = {
     "device-cose": ("frames and MACed messages", "frame"),
     "device-packet": ("a stream of packets", "packet"),
     "device-control": ("a controller's commands", "command"),
+    "device-configuration": ("settings an operator signed", ""),
+    "device-mqtt": ("what a broker sends", ""),
     "device-records": ("the journal's sectors and records", "record"),
     "device-journal": ("a flash of any contents, mounted", ""),
 }

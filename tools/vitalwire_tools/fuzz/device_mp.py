@@ -106,6 +106,9 @@ class World:
 
     def __init__(self):
         self.touched = 0
+        self.recorder = self
+        self.reported = b""
+        self.step = None  # what the recorder would do next
         self.level = 1
         self.repl_requested = False
 
@@ -131,6 +134,7 @@ class Commands:
         self.world = World()
         actions = {wire.COMMAND_START: self.world.act, wire.COMMAND_STOP: self.world.act}
         actions[wire.COMMAND_REBOOT] = self.world.act
+        actions[wire.COMMAND_CONFIGURE] = self.world
         clock = Clock(lambda: 1 << 40)
         self.control = Control(THUMBPRINT, ("1", "b", "n"), SECRET, 3, NONCE, clock, self.world, actions)
         self.control.link = self.world
@@ -143,7 +147,7 @@ class Commands:
         how = chance.below(3)
         if how:
             keys = {
-                wire.COMMANDKEY_COMMAND: 1 + chance.below(12),
+                wire.COMMANDKEY_COMMAND: 1 + chance.below(24),
                 wire.COMMANDKEY_DEVICE: THUMBPRINT[: wire.DIGEST_SIZE],
                 wire.COMMANDKEY_BOOT: 3,
                 wire.COMMANDKEY_NONCE: NONCE,
@@ -189,6 +193,76 @@ class Commands:
         return control.closed
 
 
+class Stream:
+    channel = 0
+    channels = 2
+
+
+class Configuration:
+    seeds = (b"\xa2\x01\x19\x03\xe8\x04\x02", b"\xa1\x08\x03", b"\xa1\x18\x63\x01")
+
+    def attempt(self, chance, data):
+        import values
+
+        try:
+            settings = cbor.decode(data)
+        except ValueError:
+            return False
+        if type(settings) is not dict:
+            return False
+        result, key, found = values.named([Stream], settings)
+        if result == wire.RESULT_OK:
+            for name in found:
+                if not values._fits(name, found[name]):
+                    raise AssertionError("a setting out of its bounds")
+        elif key not in settings:
+            raise AssertionError("refused for a setting that is not there")
+        return result == wire.RESULT_OK
+
+
+class Mqtt:
+    """What a broker sends, in pieces of any size: it ends the connection, or is read within its bounds."""
+
+    seeds = (
+        b"\x20\x02\x00\x00\x90\x03\x00\x01\x01\x40\x02\x00\x01\xd0\x00",
+        b"\x20\x02\x00\x00\x90\x03\x00\x01\x01\x32\x0a\x00\x03a/b\x00\x05xyz",
+        b"\x20\x02\x00\x05",
+    )
+
+    def __init__(self):
+        from links import mqtts, tls
+
+        self.make = lambda: mqtts.Mqtt(self, "broker:8883", None, lambda now: True, "name", 8)
+        tls.Tls.readinto = self.read
+
+    def random(self, n):
+        return bytes(n)
+
+    def read(self, _, buffer):
+        n = min(len(buffer), len(self.feed), 1 + self.chance.below(40))
+        buffer[:n] = self.feed[:n]
+        self.feed = self.feed[n:]
+        return n
+
+    def attempt(self, chance, data):
+        self.feed, self.chance = data, chance
+        device = self.make()
+        device.up = True
+        device.begin(0)
+        device._flight[0] = 1
+        into = bytearray(64)
+        for _ in range(3 * len(data) + 50):
+            n = device.readinto(into)
+            if device._left > 16384 or len(device._said) > 64 or not 0 <= (n or 0) <= len(into):
+                raise AssertionError("out of bounds")
+            if not device.up:
+                return False
+            device._said = b""  # written
+        if self.feed:
+            raise AssertionError("not read to the end")
+        return device.ready
+
+
 class Record:
     def attempt(self, chance, data):
         accepted = False
@@ -206,6 +280,8 @@ TARGETS = {
     "cose": Cose,
     "packet": Packet,
     "control": Commands,
+    "configuration": Configuration,
+    "mqtt": Mqtt,
     "records": Record,
     "journal": journal_mp.Mount,
 }
@@ -216,6 +292,7 @@ def main(name, path, seed, runs, seconds):
     target = TARGETS[name]()
     with open(path) as file:
         pool = [unhexlify(line) for line in json.load(file)]
+    pool += getattr(target, "seeds", ())
     chance = Chance(int(seed))
     runs = int(runs)
     end = time.time() + int(seconds) if int(seconds) else 0

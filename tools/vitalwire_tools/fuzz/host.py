@@ -33,6 +33,9 @@ TARGETS: dict[str, Target] = {
     "url": Target("addresses and their options", files.try_url, lambda: files.URLS, 256),
     "board": Target("board.toml", files.try_board, files.board_seeds),
     "update": Target("updates and their manifests", signed.try_update, signed.update_seeds),
+    "configuration": Target(
+        "configurations an operator signs", signed.try_configuration, signed.configuration_seeds, 1024
+    ),
     "audit": Target("audit logs and their heads", signed.try_audit, signed.audit_seeds),
     "fhir": Target("FHIR resources, as they are compared", signed.try_fhir, lambda: signed.FHIR),
     "faults": Target("scripts of faults", files.try_faults, lambda: files.FAULTS, 1024),

@@ -1,4 +1,4 @@
-"""What others sign or keep, put to its readers: updates, audit logs, heads, FHIR. Each raises only for a bug.
+"""What others sign or keep, put to its readers: updates, configurations, audit logs, FHIR. Each raises only for a bug.
 
 A signature stops a fuzzer without the key, so the first byte of some inputs says whether the rest is signed rightly.
 """
@@ -13,12 +13,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from vitalwire import cbor, crypto, jws
 from vitalwire.audit import check, verify_head
 from vitalwire.audit.chain import FIRST, digest, record
+from vitalwire.configuration import Configuration, parse_configuration, sign_configuration, to_words
 from vitalwire.errors import InputError, SignatureError
 from vitalwire.fhir.bundle import resource
 from vitalwire.fhir.jsontext import canonical, loads
 from vitalwire.update import pack, parse_manifest, read_package
 from vitalwire_protocol import spec
-from vitalwire_protocol.spec import UpdateKey
+from vitalwire_protocol.spec import SETTINGS, Setting, UpdateKey
 
 _HEAD = "vitalwire-audit-head"
 
@@ -49,6 +50,24 @@ def update_seeds() -> list[bytes]:
     fields = cbor.decode(crypto.sign1_payload(package.data[: package.signed]))
     assert isinstance(fields, dict)
     return [package.data, b"\1" + cbor.encode(fields), b"\1" + cbor.encode({**fields, int(UpdateKey.FILES): []})]
+
+
+def try_configuration(data: bytes) -> None:
+    """Read a configuration; what is taken is within the bounds, and signing it again gives one that reads the same."""
+    public = maker().public_key()
+    if data[:1] == b"\1":
+        data = crypto.sign1(maker(), data[1:], aad=spec.AAD_CONFIGURATION)
+    with suppress(InputError, SignatureError):
+        read = parse_configuration(data, public)
+        assert all(SETTINGS[key].least <= value <= SETTINGS[key].most for key, value in read.settings.items())
+        assert len(to_words(read.settings)) == len(read.settings)
+        assert parse_configuration(sign_configuration(read, maker()), public) == read
+
+
+def configuration_seeds() -> list[bytes]:
+    """Return a configuration, its map, and one of nothing."""
+    signed = sign_configuration(Configuration(bytes(32), 7, {Setting.FRAME_MS: 1000, Setting.STATUS_S: 9}), maker())
+    return [signed, b"\1" + crypto.sign1_payload(signed), b"\1" + cbor.encode({})]
 
 
 def try_audit(data: bytes) -> None:
