@@ -20,7 +20,7 @@ from vitalwire_tools.virtual.machine import board_file
 from .board_log import events, number, unharmed, until
 from .reader import Recorder, captured
 
-HEAP = 192 * 1024  # bytes: receiving an update takes more than recording alone, twice as much here as on a chip
+HEAP = 256 * 1024  # bytes: receiving an update takes more than recording alone, twice as much here as on a chip
 MAKER = ec.generate_private_key(ec.SECP256R1())
 
 

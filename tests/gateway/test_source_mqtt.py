@@ -128,10 +128,12 @@ async def test_a_broker_binds_a_device_and_we_bind_its_frames(tmp_path: Path) ->
             'user = "gateway"\npassword = { file = "ours" }\n',
             NOWHERE,
         )
-        hostile = paho.Client(CallbackAPIVersion.VERSION2)
-        hostile.username_pw_set("bed", "password of bed")
-        hostile.connect("127.0.0.1", broker.port)
-        hostile.loop_start()
+        # The broker may end the connection of who publishes as another, so that has one of its own.
+        hostile, denied = (paho.Client(CallbackAPIVersion.VERSION2) for _ in range(2))
+        for client in (hostile, denied):
+            client.username_pw_set("bed", "password of bed")
+            client.connect("127.0.0.1", broker.port)
+            client.loop_start()
 
         def unbound() -> int:
             outcomes = [event.outcome for event in site.of(Concluded)]
@@ -140,11 +142,12 @@ async def test_a_broker_binds_a_device_and_we_bind_its_frames(tmp_path: Path) ->
         async with site.running(), asyncio.timeout(FAR):
             while unbound() < 8:
                 for raw in frames:
-                    hostile.publish("vitalwire/walk/frames", raw, qos=1)
+                    denied.publish("vitalwire/walk/frames", raw, qos=1)
                     hostile.publish("vitalwire/bed/frames", raw, qos=1)
                     hostile.publish("vitalwire/bed/replies", encode_packet(PacketType.FRAME, 0, raw), qos=1)
                 await asyncio.sleep(0.1)
-        hostile.disconnect()
-        hostile.loop_stop()
+        for client in (hostile, denied):
+            client.disconnect()
+            client.loop_stop()
     assert not site.of(Spooled)
     assert {event.peer for event in site.of(Concluded)} == {"bed"}
