@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import os
 import ssl
+import time
 from pathlib import Path
 
 import aiohttp
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.fakeboard import Board
 from tests.gateway.certificates import Certificates
 from tests.gateway.site import SECRET, Site, connect_to, journal
@@ -19,7 +22,10 @@ from tests.mosquitto import Mosquitto
 from tests.sinks.hub import KEY, MOSQUITTO, door, mosquitto, watching
 from tests.sinks.servers import free_port
 
+from vitalwire.audit import verify_head
+from vitalwire.errors import SignatureError
 from vitalwire.gateway import Delivered, SinkChanged, SinkState, SourceChanged
+from vitalwire.gateway.operations import Auditor, AuditSettings
 from vitalwire.testing import FakeDevice
 
 NOWHERE = '[sink.nowhere]\nkind = "http"\nurl = "http://127.0.0.1:9/"\n'  # nobody listens there
@@ -33,6 +39,38 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vitalwire.gateway.operations.server._LOOK", 0.1)
     monkeypatch.setattr("vitalwire.gateway.delivery.LONGEST_WAIT", 0.3)
     monkeypatch.setattr("vitalwire.gateway.gateway.AGAIN", 0.3)
+
+
+def test_the_audit_logs_head_is_signed_with_the_key_there_is(tmp_path: Path) -> None:
+    """A new key signs the next head; while its file holds none, the one before goes on, and the head stays whole."""
+    key, head = tmp_path / "audit.pem", tmp_path / "head"
+    old, new = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+
+    def put(data: bytes) -> None:
+        key.with_suffix(".new").write_bytes(data)
+        key.with_suffix(".new").replace(key)
+
+    def pem(private: ec.EllipticCurvePrivateKey) -> bytes:
+        return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+    def wait(signer: ec.EllipticCurvePrivateKey, count: int) -> None:
+        end = time.monotonic() + 20
+        while True:
+            with contextlib.suppress(SignatureError, FileNotFoundError):
+                if verify_head(head.read_text(), signer.public_key()).n >= count:
+                    return
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+    put(pem(old))
+    auditor = Auditor(AuditSettings(file=tmp_path / "audit.jsonl", key=key, head=head, every=0.02))
+    try:
+        for count, (data, signer) in enumerate(((pem(old), old), (pem(new), new), (b"no key", new)), 1):
+            put(data)
+            auditor.write("test", {"n": count})
+            wait(signer, count)
+    finally:
+        auditor.close()
 
 
 def swap(issued: tuple[Path, Path], certificate: Path, key: Path) -> None:

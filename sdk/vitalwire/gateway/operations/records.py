@@ -207,6 +207,11 @@ class Auditor:
                 return
 
     def _sign(self) -> None:
+        if self._settings.key is not None:
+            try:
+                self._key = jws.load_key(self._settings.key)  # it may have been changed
+            except VitalwireError as error:
+                log.error("the audit log's head is signed with the key before: %s", error)
         if self._key is not None and self._settings.head is not None and self._settings.file.exists():
             new = self._settings.head.with_name(self._settings.head.name + ".new")
             new.write_text(self._log.export_head(self._key) + "\n")
