@@ -112,9 +112,11 @@ def test_an_opening_can_be_ended(air: Air) -> None:
 
     thread = threading.Thread(target=search)
     thread.start()
+    while transport._loop is None:  # there is nothing to end before
+        time.sleep(0.01)
     time.sleep(0.3)
     transport.close()
-    thread.join(2.0)
+    thread.join(20.0)
     assert not thread.is_alive()
     assert failed
 
