@@ -8,8 +8,8 @@ def make(hal, row):
     driver, kind, number, select, pin = row
     if kind == "adc":
         return driver(hal.adc(number), hal.level(select), hal.level(pin), hal.every(*driver.RATE))
-    if hasattr(driver, "begin"):
-        return driver(hal.spi(number, 1), hal.output(select), hal.each(pin))
+    if hasattr(driver, "begin"):  # a sensors.sampled.Sampled
+        return driver(hal.spi(number, driver.PHASE), hal.output(select), hal.each(pin))
     irq = hal.irq(pin, driver.WAKES) if pin >= 0 else None
     bus = _buses.get((kind, number))
     if bus is None:

@@ -9,8 +9,6 @@ from wire import FAULT_MISSING, FAULT_WEDGED, FAULT_WRONG_PART
 from sensors import SensorError
 from sensors.sampled import Sampled
 
-_EACH = const(1)  # its interrupt must be wired, its bus is its own; vitalwire_tools.codegen.boardfile reads it
-_PHASE = const(1)  # of SPI
 # uA: 335 uW a channel at 3 V (page 1); vitalwire_tools.power reads it
 _SUPPLY_UA = const(223)
 
@@ -46,6 +44,7 @@ class ADS1292R(Sampled):
     SCALE = (4808108505421, -17)  # mV: 2.42 V / (2^23 - 1) / gain 6 ("Data Format")
     LOW = -0x800000
     HIGH = 0x7FFFFF
+    PHASE = 1  # of SPI
 
     def __init__(self, spi, cs, source):
         super().__init__(source)
@@ -100,10 +99,12 @@ class ADS1292R(Sampled):
             self.fail()  # no status word: the line is noise
             return
         queue = self.queue
+        low = self.LOW
+        high = self.HIGH
         for channel in range(2):
             at = 3 * channel + 3
             value = ((b[at] << 16 | b[at + 1] << 8 | b[at + 2]) ^ 0x800000) - 0x800000
-            if value <= -0x800000 or value >= 0x7FFFFF:
+            if value <= low or value >= high:
                 self.rail = True
             queue[2 * i + channel] = value
         # IN2N, IN2P, IN1N, IN1P off (bits 3 to 0 of LOFF_STAT)

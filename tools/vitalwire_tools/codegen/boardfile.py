@@ -12,7 +12,7 @@ from ..folders import BOARDS
 from . import descriptor
 from .board import KEYS, LINES, Battery, Board, BoardError, Power, Sensor
 from .chips import chips
-from .parts import driver, parts
+from .parts import driver, parts, sampled
 from .pins import PinError, check
 
 SECTOR = spec.SECTOR_SIZE
@@ -124,15 +124,14 @@ def _sensor(row: dict[str, Any], number: int, buses: dict[tuple[str, int], tuple
         raise BoardError(f"{where}: a sensor is a table")
     part = _one_of(row.get("part"), f"{where}: part", parts())
     kind = parts()[part]
-    facts = driver(part)
     bus, select, interrupt = (key for key, _ in KEYS[kind])
-    loose = kind != "adc" and "_EACH" not in facts
+    loose = not sampled(part)
     _take(row, where, part=str, **{bus: int, select: int, interrupt + "_" * loose: int})
     if kind in LINES and (kind, row[kind]) not in buses:
         there = [f"{kind}.{n}" for k, n in buses if k == kind]
         raise BoardError(f"{where}: there is no bus {kind}.{row[kind]}; allowed: {', '.join(there) or 'none'}")
     low, high = (LOWEST, HIGHEST) if kind == "i2c" else (0, 63)
-    most = facts.get("_BAUD")
+    most = driver(part).get("_BAUD")
     if isinstance(most, int) and buses[kind, row[kind]][0] > most:
         raise BoardError(f"{where}: {part} takes at most {most} baud; i2c.{row[kind]} has {buses[kind, row[kind]][0]}")
     pin = _number(row.get(interrupt, -1), f"{where}: {interrupt}", -1 if loose else 0, 63)
@@ -152,7 +151,7 @@ def _sensors(rows: list[Any], buses: dict[tuple[str, int], tuple[int, ...]]) -> 
         if sensor.kind == "i2c":
             taken[place] = sensor.part
         shared = [other.part for other in found if (other.kind, other.bus) == (sensor.kind, sensor.bus)]
-        if len(shared) > 1 and "_EACH" in driver(sensor.part):
+        if len(shared) > 1 and sampled(sensor.part):
             raise BoardError(f"sensor {number} ({sensor.part}): needs {sensor.kind}.{sensor.bus} for itself")
     return found
 

@@ -1,6 +1,7 @@
 """Which sensor parts a board may name: those with a driver. A driver's constructor says how its chip is wired.
 
-Its parameters are `(spi, select, irq)`, `(i2c, address, irq)` or `(adc, plus, minus)`. Reads sources, runs none.
+Its parameters are `(spi, select, irq)`, `(i2c, address, irq)` or `(adc, plus, minus, source)`; with `source`
+in place of `irq` an interrupt brings each sample. Reads sources, runs none.
 """
 
 from __future__ import annotations
@@ -34,13 +35,21 @@ def driver(part: str) -> dict[str, object]:
 
 
 @cache
+def wired(part: str) -> tuple[str, ...]:
+    """Return the parameters of a driver's constructor, without `self`."""
+    tree = ast.parse((FIRMWARE / "sensors" / f"{part}.py").read_text())
+    (body,) = [node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == part.upper()]
+    (start,) = [s for s in body if isinstance(s, ast.FunctionDef) and s.name == "__init__"]
+    return tuple(argument.arg for argument in start.args.args[1:])
+
+
+@cache
 def parts() -> dict[str, str]:
     """Return each part's kind of wiring: spi, i2c or adc."""
-    found = {}
-    for path in sorted((FIRMWARE / "sensors").glob("*.py")):
-        if path.stem not in NO_PART:
-            names = {node.name: node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)}
-            body = names[path.stem.upper()].body
-            (start,) = [s for s in body if isinstance(s, ast.FunctionDef) and s.name == "__init__"]
-            found[path.stem] = start.args.args[1].arg
-    return found
+    stems = sorted(path.stem for path in (FIRMWARE / "sensors").glob("*.py"))
+    return {part: wired(part)[0] for part in stems if part not in NO_PART}
+
+
+def sampled(part: str) -> bool:
+    """Return whether every sample is taken as it comes: the part's interrupt must be wired, and its bus be its own."""
+    return "source" in wired(part)
