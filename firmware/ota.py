@@ -1,13 +1,13 @@
-# An update on its way into the slot that does not run (SPEC.md section 14): the signed manifest, then the files that it
-# names, one behind the other; a whole image goes into a partition of its own, see whole.py. What is in flash tells how
-# far it is, so it goes on after any power cut; nothing of it counts before its signature, and none of its files before
-# their digests were right. Loaded only when somebody updates.
-import os
+# An update on its way into flash (SPEC.md section 14): the signed manifest, then the files that it names, one behind
+# the other. The place of an application's files is the slot that does not run, see folder.py; a whole image's is a
+# partition of its own, see whole.py. What is there tells how far it is, so it goes on after any power cut; nothing of
+# it counts before its signature, and none of its files before their digests were right. Loaded when somebody updates.
 from hashlib import sha256
 
 import slots
 from cbor import decode
 from cose import TAIL, open_sign1, sign1_digest
+from folder import Folder
 from micropython import const
 from p256_verify import verify
 from wire import (
@@ -73,13 +73,13 @@ class Updater:
         self._done = 0  # bytes before it
         self._size = 0  # of all
         self._file = self._hash = None
-        self._whole = None  # what stands for the one file of a whole image
+        self._place = None  # where those go: a Folder or a Whole
 
     def handle(self, command, argument, fields):
         # A generator of slices, each yielded as (kind, units); returns the result. The fields are the reply's.
         try:
             state = slots.load(self._root)
-            self._slot = self._root + ("/b" if state["run"] == "a" else "/a")
+            self._slot = Folder(self._root + ("/b" if state["run"] == "a" else "/a"))
             self._least = state["counter"]
             if "try" in state or "image" in state:
                 raise Refused(RESULT_BAD_ARGUMENT)  # one thing at a time
@@ -108,11 +108,11 @@ class Updater:
             raise Refused(RESULT_BAD_ARGUMENT)
         self._close()
         begun = b"%d " % argument[0] + argument[1]
-        if _read(self._slot + "/begun") != begun:
-            yield from self._clear(self._slot)
-            os.mkdir(self._slot)
+        if self._slot.contents("begun") != begun:
+            yield from self._slot.clear()
+            self._slot.make()
             yield _LONG
-            with open(self._slot + "/begun", "wb") as f:
+            with self._slot.write("begun", 0) as f:
                 f.write(begun)
         self._begun = argument
         yield from self._resume()
@@ -122,13 +122,12 @@ class Updater:
         size, digest = self._begun
         self._files = None
         self._number = self._done = self._size = 0
-        self._at = _size(self._slot + "/manifest")
+        self._at = self._slot.size("manifest")
         if self._at >= size:
             yield from self._learn()
             while self._number < len(self._files):
                 path, size, digest = self._files[self._number]
-                path = self._slot + "/" + path
-                self._at = self._whole.there() if self._whole else min(_size(path), size)
+                self._at = self._place.there(path, size)
                 yield from self._digest(path)
                 if self._at < size or not (yield from self._finish()):
                     return
@@ -143,17 +142,14 @@ class Updater:
         if offset != self._done + self._at:
             return
         if self._files is None:
-            path, size = "manifest", self._begun[0]
+            place, path, size = self._slot, "manifest", self._begun[0]
         else:
+            place = self._place
             path, size, _ = self._files[self._number]
         data = data[: size - self._at]
         if not self._file:
             yield _LONG
-            if self._whole and self._files is not None:
-                self._file = self._whole.open(self._at)
-            else:
-                self._folder(path)
-                self._file = open(self._slot + "/" + path, "ab" if self._at else "wb")
+            self._file = place.write(path, self._at)
         yield _LONG
         self._file.write(data)
         if self._hash:
@@ -177,16 +173,9 @@ class Updater:
             return RESULT_BAD_ARGUMENT
         if self._files is None or self._number < len(self._files):
             return RESULT_NO_UPDATE
-        if self._whole:
-            state["image"] = self._counter
-            switch = self._whole.start(state)
-            slots.store(self._root, state)
-            switch()
-        else:
-            state["try"] = self._slot[-1]
-            state["next"] = self._counter
-            state["tried"] = False
-            slots.store(self._root, state)
+        self._place.start(state, self._counter)
+        slots.store(self._root, state)
+        self._place.switch()
         if argument:
             self._reboot(CAUSE_UPDATE)
         return RESULT_OK
@@ -195,7 +184,7 @@ class Updater:
 
     def _learn(self):
         # Believe the manifest that is there, or throw it away.
-        data = _read(self._slot + "/manifest")
+        data = self._slot.contents("manifest")
         result = RESULT_UPDATE_FORGED
         if sha256(data).digest() == self._begun[1]:
             try:
@@ -214,7 +203,7 @@ class Updater:
         if result != RESULT_OK:
             self._begun = None
             self._at = 0
-            yield from self._clear(self._slot)
+            yield from self._slot.clear()
             raise Refused(result)
         self._done = len(data)
         self._at = 0
@@ -249,7 +238,7 @@ class Updater:
             total += file[1]
         if seen & folders:
             return RESULT_UPDATE_FORGED
-        self._whole = None
+        self._place = self._slot
         if image:
             if len(files) > 1:
                 return RESULT_UPDATE_FORGED
@@ -257,11 +246,10 @@ class Updater:
                 return RESULT_UPDATE_TOO_BIG
             from whole import Whole
 
-            self._whole = Whole(spare, self._slot + "/sectors", total)
+            self._place = Whole(spare, self._slot, total)
             total = 0
-        stat = os.statvfs(self._root)
-        have = sum([_size(self._slot + "/" + file[0]) for file in files])
-        if len(files) > MAX_UPDATE_FILES or total - have + _RESERVE > stat[1] * stat[3]:
+        have = sum([self._slot.size(file[0]) for file in files])
+        if len(files) > MAX_UPDATE_FILES or not self._slot.holds(total - have + _RESERVE):
             return RESULT_UPDATE_TOO_BIG
         self._files = files
         self._counter = counter
@@ -280,10 +268,7 @@ class Updater:
             self._number += 1
         else:
             yield _LONG
-            if self._whole:
-                self._whole.remove()
-            else:
-                os.remove(self._slot + "/" + path)
+            self._place.remove(path)
         return good
 
     def _digest(self, path):
@@ -291,38 +276,17 @@ class Updater:
         self._hash = sha256()
         left = self._at
         if left:
-            with self._whole.open(0) if self._whole else open(path, "rb") as f:
+            with self._place.read(path) as f:
                 while left:
                     data = f.read(min(left, _READ))
                     self._hash.update(data)
                     left -= len(data)
                     yield _COST
 
-    # ------------------------------------------------------------ files
-
     def _close(self):
         if self._file:
             self._file.close()
             self._file = None
-
-    def _folder(self, path):
-        # the one that a path may name, beside the slot's own
-        if "/" in path and not _exists(self._slot + "/" + path.split("/")[0]):
-            os.mkdir(self._slot + "/" + path.split("/")[0])
-
-    def _clear(self, folder):
-        self._close()
-        if not _exists(folder):
-            return
-        for entry in list(os.ilistdir(folder)):
-            yield _LONG
-            path = folder + "/" + entry[0]
-            if entry[1] == 0x4000:
-                yield from self._clear(path)
-            else:
-                os.remove(path)
-        yield _LONG
-        os.rmdir(folder)
 
 
 def _form(value, *types):
@@ -343,22 +307,3 @@ def _good(path):
         and all(c in _NAMES for c in path)
         and all(part and part[0] != "." for part in parts)
     )
-
-
-def _exists(path):
-    try:
-        os.stat(path)
-        return True
-    except OSError:
-        return False
-
-
-def _size(path):
-    return os.stat(path)[6] if _exists(path) else 0
-
-
-def _read(path):
-    if not _exists(path):
-        return b""
-    with open(path, "rb") as f:
-        return f.read(_size(path))

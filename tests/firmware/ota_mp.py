@@ -14,6 +14,15 @@ BOARD = "bench"
 IMAGE_BLOCKS = 8
 
 
+def _there(path):
+    # whether there is such a file
+    try:
+        os.stat(path)
+        return True
+    except OSError:
+        return False
+
+
 class Spare(FlashFile):
     # An OTA partition, as esp32.Partition has them.
     def info(self):
@@ -30,9 +39,7 @@ class Loader:
         self.path, self.cut = path, cut
         self.partitions = {}
         for label in ("ota_0", "ota_1"):
-            try:
-                os.stat(path + label)
-            except OSError:
+            if not _there(path + label):
                 with open(path + label, "wb") as f:
                     f.write(b"\xff" * 4096 * IMAGE_BLOCKS)
             self.partitions[label] = Spare(path + label, 0, IMAGE_BLOCKS * 4096, lambda kind, n: None, cut)
@@ -176,7 +183,7 @@ class Device:
             if running and not (self.runs(running) if image else self.holds(folder, running)):
                 return "half an application"
             if trial:
-                if failing and not ota._exists(self.path + ".failed"):
+                if failing and not _there(self.path + ".failed"):
                     open(self.path + ".failed", "w").close()
                 else:
                     self.confirm()
