@@ -11,21 +11,23 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self, TypedDict
+from typing import Any, Self, TypedDict, TypeVar, cast
 
 from vitalwire import capture, paths, transports
 from vitalwire.clock import DeviceClock
-from vitalwire.control import Answered, Controller, Identity, Refused, Unanswered
+from vitalwire.control import PAUSE, Answered, Controller, Identity, Refused, Talk, Unanswered, go_on, refusal
 from vitalwire.control.command import Argument
 from vitalwire.errors import CommandError, TransportError, UsageError
 from vitalwire.registry import Registry
 from vitalwire.session import Quarantined, ReplayState, Session
 from vitalwire.transports import Transport
-from vitalwire_protocol.spec import Command, Result
+from vitalwire_protocol.spec import Command
 
 from .conversation import ClientEvent, Connected, Conversation, Disconnected
 from .frame import VerifiedFrame
 
+PATIENCE = 0.5  # seconds of a pause in a talk
+T = TypeVar("T")
 SLICE = 0.05  # seconds to wait for bytes at a time: the controller wants to be asked often
 FIRST_WAIT = 0.25  # seconds until a lost stream is opened again; doubles with each failure, up to
 LONGEST_WAIT = 10.0
@@ -158,9 +160,7 @@ class Client:
         while self._result is None:
             self._step(SLICE)
         if isinstance(self._result, Refused):
-            result = self._result.result
-            name = result.name if isinstance(result, Result) else str(result)
-            raise CommandError(f"{command.name} was refused: {name}", reason=name)
+            raise refusal(command, self._result.result)
         if isinstance(self._result, Unanswered):
             raise CommandError(f"{command.name} was not answered")
         if command is Command.REPL:
@@ -168,6 +168,25 @@ class Client:
             self._is_open = False
             self.ended = True
         return self._result.fields
+
+    def hold(self, talk: Talk[T]) -> T:
+        """Ask what a talk asks, to its end, and return what it returns; raises CommandError as `ask` does."""
+        answer: Mapping[int, Any] | CommandError | None = None
+        try:
+            while True:
+                question = go_on(talk, answer)
+                if question is PAUSE:
+                    self.attend(PATIENCE)
+                    answer = {}
+                    continue
+                try:
+                    answer = self.ask(*question)
+                except CommandError as error:
+                    if not error.reason:
+                        raise  # nobody answered
+                    answer = error
+        except StopIteration as end:
+            return cast(T, end.value)
 
     def attend(self, seconds: float) -> None:
         """Do what is due for so long; frames that arrive wait to be asked for."""

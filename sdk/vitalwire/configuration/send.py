@@ -1,14 +1,14 @@
-"""Brings a configuration to a device over whatever link its client has, and asks which is in force."""
+"""Brings a configuration to a device over whatever link there is to it, and asks which is in force."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from vitalwire import cbor, crypto
 from vitalwire.client import Client
+from vitalwire.control import PAUSE, Question, Talk
 from vitalwire.errors import CommandError, FrameError
 from vitalwire.frame.fields import integer, octets
 from vitalwire_protocol.spec import Command, CommandKey, ConfigurationKey, ReportedKey, Result
@@ -16,8 +16,7 @@ from vitalwire_protocol.spec import Command, CommandKey, ConfigurationKey, Repor
 from .document import MAX_VERSION
 from .words import to_words
 
-_PAUSE = 0.5  # seconds between two questions
-_PATIENCE = 60.0  # seconds: the longest frame, and a second or two to verify a signature on a slow chip
+_LOOKS = 120  # at what it says, with a pause each: the longest frame, and a second or two to verify a signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +34,24 @@ def configure(client: Client, message: bytes) -> None:
     The device looks at it when its next frame is made, and takes it whole or refuses it whole: CommandError says why.
     A start may follow; the event CONFIGURED says when it is in force.
     """
+    client.hold(configuring(message))
+
+
+def configuring(message: bytes) -> Talk[None]:
+    """What to ask until a device has taken a signed configuration; CommandError as `configure` says."""
     fields: Any = cbor.decode(crypto.sign1_payload(message))
     version = integer(fields, ConfigurationKey.VERSION, 1, MAX_VERSION)
-    client.command(Command.CONFIGURE, message)
-    until = time.monotonic() + _PATIENCE
-    while True:
-        client.attend(_PAUSE)
-        is_pending, said = _ask(client)
+    yield Question(Command.CONFIGURE, message)
+    for _ in range(_LOOKS):
+        yield PAUSE
+        is_pending, said = _read((yield Question(Command.CONFIGURATION)))
         if not is_pending and ReportedKey.OUTCOME in said:
             outcome = integer(said, ReportedKey.OUTCOME, 0, 255)
             break
         if integer(said, ReportedKey.NEWEST, 0, MAX_VERSION) >= version:
             return  # it was taken, and the device starts or has started since
-        if time.monotonic() > until:
-            raise CommandError("the device has not looked at its configuration in time")
+    else:
+        raise CommandError("the device has not looked at its configuration in time")
     if outcome != Result.OK:
         name = Result(outcome).name if outcome in Result._value2member_map_ else str(outcome)
         key = integer(said, ReportedKey.SETTING, 0, 255)
@@ -58,7 +61,7 @@ def configure(client: Client, message: bytes) -> None:
 
 def reported(client: Client) -> Reported:
     """Return what is in force. Raises CommandError, or FrameError for an answer without the form."""
-    _, fields = _ask(client)
+    _, fields = _read(client.ask(Command.CONFIGURATION))
     settings = fields.get(ReportedKey.SETTINGS)
     if not isinstance(settings, dict) or not all(type(each) is int and each >= 0 for each in settings.values()):
         raise FrameError("settings are a map of numbers", reason="type")
@@ -69,9 +72,8 @@ def reported(client: Client) -> Reported:
     )
 
 
-def _ask(client: Client) -> tuple[bool, dict[int, Any]]:
+def _read(reply: Mapping[int, Any]) -> tuple[bool, dict[int, Any]]:
     """Return whether a configuration waits, and what the device reports, by `ReportedKey`."""
-    reply = client.ask(Command.CONFIGURATION)
     said: Any = cbor.decode(octets(reply, CommandKey.REPORTED))
     if not isinstance(said, dict):
         raise FrameError("what is reported is a map", reason="type")

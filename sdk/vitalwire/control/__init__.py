@@ -16,9 +16,11 @@ from .events import (
     TimeTold,
     Unanswered,
 )
+from .talk import PAUSE, Question, Talk, go_on, refusal
 from .timesync import TimeFix, TimeSync
 
 __all__ = [
+    "PAUSE",
     "AcknowledgeRefused",
     "Acknowledged",
     "Answered",
@@ -29,15 +31,19 @@ __all__ = [
     "Hint",
     "Identified",
     "Identity",
+    "Question",
     "Refused",
     "Reply",
+    "Talk",
     "TimeFix",
     "TimeMeasured",
     "TimeSync",
     "TimeTold",
     "Unanswered",
     "closed_command",
+    "go_on",
     "open_command",
     "parse_identity",
     "parse_reply",
+    "refusal",
 ]

@@ -2,7 +2,7 @@
 
 from .manifest import Manifest, PackedFile, parse_manifest, sign_manifest
 from .package import Package, pack, read_package
-from .send import Progress, apply, confirmed, send
+from .send import Progress, apply, confirmed, installing, send
 
 __all__ = [
     "Manifest",
@@ -11,6 +11,7 @@ __all__ = [
     "Progress",
     "apply",
     "confirmed",
+    "installing",
     "pack",
     "parse_manifest",
     "read_package",

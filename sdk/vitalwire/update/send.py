@@ -1,4 +1,4 @@
-"""Brings an update to a device over whatever link its client has; goes on where an earlier attempt ended."""
+"""Brings an update to a device over whatever link there is to it; goes on where an earlier attempt ended."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from vitalwire.client import Client
+from vitalwire.control import PAUSE, Question, Talk
 from vitalwire.errors import CommandError
 from vitalwire.frame.fields import integer
-from vitalwire_protocol.spec import Command, CommandKey, Limit
+from vitalwire_protocol.spec import Command, CommandKey, Limit, Result
 
 from .package import Package
 
@@ -29,20 +30,7 @@ def send(client: Client, package: Package, progress: Progress | None = None) -> 
 
     Raises CommandError when the device refuses it (its reason says which), or loses blocks again and again.
     """
-    total = len(package.data)
-    offset = _offset(client.ask(Command.UPDATE_BEGIN, (package.signed, package.digest)))
-    lost = 0
-    while offset < total:
-        if progress is not None:
-            progress(offset, total)
-        block = package.data[offset : offset + _BLOCK]
-        before, offset = offset, _offset(client.ask(Command.UPDATE_WRITE, (offset, block)))
-        if offset <= before:
-            lost += 1
-            if lost == _STUBBORN:
-                raise CommandError(f"the device has {offset} of {total} bytes and takes no more")
-    if progress is not None:
-        progress(total, total)
+    client.hold(bringing(package, progress))
 
 
 def apply(client: Client, *, now: bool = True) -> None:
@@ -52,7 +40,58 @@ def apply(client: Client, *, now: bool = True) -> None:
 
 def confirmed(client: Client) -> int:
     """Return the anti-rollback counter of the device's confirmed firmware; 0 is the factory's."""
-    return integer(client.ask(Command.UPDATE_STATUS), CommandKey.CONFIRMED, 0, 0xFFFFFFFF)
+    return _confirmed(client.ask(Command.UPDATE_STATUS))
+
+
+def bringing(package: Package, progress: Progress | None = None) -> Talk[None]:
+    """What to ask until a device has an update whole and verified; CommandError as `send` says."""
+    total = len(package.data)
+    begin = Question(Command.UPDATE_BEGIN, (package.signed, package.digest))
+    offset = _offset((yield begin))
+    lost = 0
+    while offset < total:
+        if progress is not None:
+            progress(offset, total)
+        before = offset
+        try:
+            offset = _offset((yield Question(Command.UPDATE_WRITE, (offset, package.data[offset : offset + _BLOCK]))))
+        except CommandError as error:
+            if error.reason != Result.NO_UPDATE.name:
+                raise
+            offset = _offset((yield begin))  # it has started since, and goes on
+        if offset <= before:
+            lost += 1
+            if lost == _STUBBORN:
+                raise CommandError(f"the device has {offset} of {total} bytes and takes no more")
+    if progress is not None:
+        progress(total, total)
+
+
+def installing(
+    package: Package, progress: Progress | None = None, *, at_once: bool = True, started: bool = False
+) -> Talk[bool]:
+    """What to ask until a device has an update for good: returns whether it stayed, or went back to the one before.
+
+    `at_once`: the device is to start it now, otherwise whenever it starts; `started`: it was told so before.
+    CommandError when the device refuses it.
+    """
+    while True:
+        try:
+            counter = _confirmed((yield Question(Command.UPDATE_STATUS)))
+        except CommandError as error:
+            if error.reason != Result.BAD_ARGUMENT.name:
+                raise
+            yield PAUSE  # one waits for its start, or is on trial
+            continue
+        if started or counter == package.manifest.counter:
+            return counter == package.manifest.counter
+        yield from bringing(package, progress)
+        yield Question(Command.UPDATE_APPLY, int(at_once))
+        started = True
+
+
+def _confirmed(fields: Mapping[int, Any]) -> int:
+    return integer(fields, CommandKey.CONFIRMED, 0, 0xFFFFFFFF)
 
 
 def _offset(fields: Mapping[int, Any]) -> int:
