@@ -1,4 +1,4 @@
-"""A virtual board of its own for each test that asks for one."""
+"""A virtual board, or a ward of them, for each test that asks for one."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.mosquitto import Mosquitto
 
 from vitalwire import crypto
 from vitalwire.registry import Registry
 from vitalwire_tools.provision import Identity
 from vitalwire_tools.virtual.board import VirtualBoard
 from vitalwire_tools.virtual.machine import Options, create
+
+from .ward import Ward, broker
 
 
 @dataclass(frozen=True)
@@ -47,3 +50,17 @@ def bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
             return Bench(stack.enter_context(VirtualBoard(Options(folder, **options))), identity, registry)
 
         yield start
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Iterator[Ward]:
+    """A ward of the test's own; its boards end with it."""
+    with ExitStack() as stack:
+        yield Ward(tmp_path, stack)
+
+
+@pytest.fixture
+def hub(ward: Ward) -> Iterator[Mosquitto]:
+    """A broker that demands certificates and lets each device publish and hear its own topics only."""
+    with broker(ward) as started:
+        yield started

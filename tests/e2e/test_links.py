@@ -6,90 +6,20 @@ import asyncio
 import queue
 import random
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, suppress
-from pathlib import Path
-from typing import Any
+from contextlib import closing, suppress
 
 import paho.mqtt.client as paho
 import pytest
-from tests.gateway.site import FAR, Site
+from tests.gateway.site import FAR
 from tests.mosquitto import Mosquitto
-from tests.papers import Authority, put
-from tests.sinks.servers import free_port
 
-from vitalwire import crypto
 from vitalwire.frame import parse
 from vitalwire.gateway import Concluded, SourceChanged
 from vitalwire.messages import Descriptor
-from vitalwire.registry import Registry
-from vitalwire.session import Burned, Duplicate, SecurityEvent
+from vitalwire.session import Duplicate, SecurityEvent
 from vitalwire_protocol.spec import Counter, Durable, Event, EventKey, Kind
-from vitalwire_tools.provision import Identity
-from vitalwire_tools.virtual.board import VirtualBoard
-from vitalwire_tools.virtual.machine import Options, create
 
-HEAP = 192 * 1024  # bytes: each link takes some beside the standard profile (firmware/README.md)
-NOWHERE = '[sink.nowhere]\nkind = "http"\nurl = "http://127.0.0.1:9/"\n'  # nobody listens there
-
-
-class Ward:
-    """A gateway in a folder, an authority, and boards that it signed."""
-
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self.folder = folder
-        self.authority = Authority(folder / "tls")
-        self.port = free_port()
-        self.site = Site(folder)
-        self._stack = stack
-
-    def board(
-        self,
-        links: list[str],
-        files: Callable[[Identity], dict[str, bytes]] | None = None,
-        settings: dict[str, Any] | None = None,
-        **options: Any,
-    ) -> VirtualBoard:
-        """Start a board that is enrolled, with these links and the files of its certificate."""
-        folder = self.folder / f"board{len(list(self.folder.iterdir()))}"
-        identity = create(folder, settings={"links": links, "frame_ms": 1000, "status_s": 5, **(settings or {})})
-        put(folder, (files or self.authority.device)(identity))
-        with Registry(self.site.registry) as registry:
-            registry.enrol(crypto.thumbprint(identity.public_key), "virtual", secret=identity.secret)
-        return self._stack.enter_context(VirtualBoard(Options(folder, **{"speed": 10.0, "heap": HEAP, **options})))
-
-    def listen(self, certificate: tuple[Path, Path] | None = None) -> str:
-        """Return the table of a source that boards connect to."""
-        pem, key = certificate or self.authority.server()
-        return (
-            f'[source.ward]\nkind = "listen"\nlisten = "127.0.0.1:{self.port}"\n'
-            f'tls = {{ certificate = "{pem}", key = "{key}", ca = "{self.authority.pem}" }}\n'
-        )
-
-    def seqs(self) -> list[int]:
-        """Return the numbers of what is durable: the spool holds all of it, since nothing takes it on."""
-        database = f"file:{self.folder / 'spool.db'}?mode=ro"
-        with suppress(sqlite3.OperationalError), closing(sqlite3.connect(database, uri=True)) as spool:
-            return [seq for (seq,) in spool.execute("SELECT seq FROM entries")]
-        return []  # it is not there yet
-
-    async def whole(self, count: int) -> None:
-        """Wait until so many frames are durable, each number from the first on once, but for proven never made."""
-        await self.site.until(lambda: len(seqs := self.seqs()) >= count and not self._missing(seqs))
-        seqs = self.seqs()
-        assert len(set(seqs)) == len(seqs)
-
-    def _missing(self, seqs: list[int]) -> set[int]:
-        burned = [event.outcome for event in self.site.of(Concluded) if isinstance(event.outcome, Burned)]
-        never = {seq for each in burned for seq in range(each.first, each.last + 1)}
-        return set(range(1, max(seqs))) - set(seqs) - never
-
-
-@pytest.fixture
-def ward(tmp_path: Path) -> Iterator[Ward]:
-    """A ward of the test's own; its boards end with it."""
-    with ExitStack() as stack:
-        yield Ward(tmp_path, stack)
+from .ward import NOWHERE, Ward, subscribed
 
 
 @pytest.mark.asyncio
@@ -135,32 +65,6 @@ async def test_a_board_cut_at_random_moments_loses_nothing(ward: Ward) -> None:
 
 
 # ---------------------------------------------------------------- MQTT
-
-
-@pytest.fixture
-def hub(ward: Ward) -> Iterator[Mosquitto]:
-    """A broker that demands certificates and lets each device publish and hear its own topics only."""
-    pem, key = ward.authority.server()
-    rules = ward.folder / "acl"
-    rules.write_text(
-        "user gateway\ntopic readwrite #\n"
-        "pattern write devices/%u/messages/events/#\npattern read devices/%u/messages/devicebound/#\n"
-    )
-    lines = [
-        f"cafile {ward.authority.pem}", f"certfile {pem}", f"keyfile {key}", "require_certificate true",
-        "use_identity_as_username true", f"acl_file {rules}", "log_type all",
-    ]  # fmt: skip
-    with Mosquitto(ward.folder / "broker", lines, anonymous=False) as started:
-        yield started
-
-
-def subscribed(ward: Ward, hub: Mosquitto) -> str:
-    """Return the table of a source that takes what boards publish there."""
-    pem, key = ward.authority.server("gateway")
-    return (
-        f'[source.hub]\nkind = "mqtt"\ntopics = "iothub"\nhost = "localhost"\nport = {hub.port}\n'
-        f'tls = {{ ca = "{ward.authority.pem}", certificate = "{pem}", key = "{key}" }}\n'
-    )
 
 
 @pytest.mark.asyncio
