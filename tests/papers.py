@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -63,6 +64,14 @@ class Authority:
         certificate.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
         private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return certificate, private
+
+    def demands(self, certificate: tuple[Path, Path]) -> ssl.SSLContext:
+        """Return a server's side of TLS that shows `certificate` and demands one of this authority."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        context.load_verify_locations(self.pem)
+        context.verify_mode = ssl.CERT_REQUIRED
+        return context
 
 
 def put(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import socket
-import ssl
-import subprocess
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.firmware.desk import WINDOW, Desk, Run
 from tests.papers import Authority
 
 from vitalwire.packet import PacketDecoder, encode_packet
 from vitalwire_protocol.spec import PacketType
-from vitalwire_tools.provision import new_identity
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 CONNACK, SUBACK = b"\x20\x02\0\0", b"\x90\x03\0\x01\x01"
-WINDOW = 3
 
-# argv: folder, key, peer, name. Works until `until` is true or two seconds have passed.
+# Works until `until` is true, the stream ends or `ms` milliseconds have passed.
 SCRIPT = """
-import json, os, sys, time
-from links import mqtts
-class Hal:
-    def files(self):
-        return sys.argv[1]
-    def random(self, n):
-        return os.urandom(n)
-    def station(self):
-        return None
-    def date(self):
-        return int(time.time())
-class Config:
-    ntp = ""
-    key = bytes.fromhex(sys.argv[2])
-    device = sys.argv[4]
-    window = 3
-stream = mqtts.make(Hal(), Config(), sys.argv[3])
 buf = memoryview(bytearray(64))
 came = b""
 later = 0
@@ -75,12 +52,9 @@ class Broker:
     """Demands a certificate; answers each thing it gets with the next of `answers`, then those of `publish`."""
 
     def __init__(self, authority: Authority, answers: list[bytes], puback: int) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*authority.server())
-        context.load_verify_locations(authority.pem)
-        context.verify_mode = ssl.CERT_REQUIRED
         self.got: list[bytes] = []  # each one record of TLS
-        self._context, self._answers, self._puback = context, list(answers), puback
+        self._context = authority.demands(authority.server())
+        self._answers, self._puback = list(answers), puback
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -138,35 +112,28 @@ def published(data: bytes) -> tuple[str, bytes, bytes]:
     return body[2:n].decode(), body[n + qos :], body[n : n + qos]
 
 
-class Desk:
-    """A device's files, and a way to run its stream against a broker that answers as told."""
+class BrokerDesk(Desk):
+    """A desk whose stream speaks with a broker that answers as told."""
 
-    def __init__(self, folder: Path, micropython: Run) -> None:
-        self._folder, self._micropython = folder, micropython
-        self._authority, self._identity = Authority(folder / "tls"), new_identity("virtual")
-        for name, content in self._authority.device(self._identity).items():
-            (folder / name).write_bytes(content)
-
-    def run(self, script: str, *answers: bytes, name: str = "strap 1", puback: int = 0) -> tuple[list[object], Broker]:
+    def speak(
+        self, script: str, *answers: bytes, name: str = "strap 1", puback: int = 0
+    ) -> tuple[list[object], Broker]:
         """Run a script behind SCRIPT; `puback` says how many messages the broker confirms."""
-        broker = Broker(self._authority, list(answers), puback)
-        peer = f"localhost:{broker.port}"
-        done = self._micropython(SCRIPT + script, str(self._folder), self._identity.key.hex(), peer, name)
+        broker = Broker(self.authority, list(answers), puback)
+        told = self.run(SCRIPT + script, broker.port, name)
         broker.close()
-        told = json.loads(done.stdout)
-        assert isinstance(told, list)
         return told, broker
 
 
 @pytest.fixture
-def desk(tmp_path: Path, micropython: Run) -> Desk:
+def desk(tmp_path: Path, micropython: Run) -> BrokerDesk:
     """A desk of the test's own."""
-    return Desk(tmp_path, micropython)
+    return BrokerDesk(tmp_path, "mqtts", micropython)
 
 
-def test_it_connects_as_a_device_of_an_iot_hub(desk: Desk) -> None:
+def test_it_connects_as_a_device_of_an_iot_hub(desk: BrokerDesk) -> None:
     """CONNECT and SUBSCRIBE are what MQTT 3.1.1 and IoT Hub ask for, client id and user by the name."""
-    told, broker = desk.run("say(stream.ready, stream.why)", CONNACK, SUBACK, name="strap/1 ä")
+    told, broker = desk.speak("say(stream.ready, stream.why)", CONNACK, SUBACK, name="strap/1 ä")
     assert told == [True, ""]
     kind, body = fields(broker.got[0])
     assert (kind, body[:10]) == (0x10, b"\0\x04MQTT\x04\x82\0\x3c")
@@ -176,10 +143,10 @@ def test_it_connects_as_a_device_of_an_iot_hub(desk: Desk) -> None:
     assert texts(body[2:-1]) == [b"devices/strap%2F1%20%C3%A4/messages/devicebound/#"]
 
 
-def test_a_frame_is_one_message_in_one_record(desk: Desk) -> None:
+def test_a_frame_is_one_message_in_one_record(desk: BrokerDesk) -> None:
     """A frame is published as it is, a reply as packets, each by one write, with the content type in the topic."""
     script = "say(send(1, b'f' * 300), send(1, b'g'), send(3, b'reply'), stream.why)"
-    told, broker = desk.run(script, CONNACK, SUBACK, name="s")
+    told, broker = desk.speak(script, CONNACK, SUBACK, name="s")
     assert told == [True, True, True, ""]
     first, second, third = (published(data) for data in broker.got[2:])
     assert first == ("devices/s/messages/events/$.ct=application%2Fcose", b"f" * 300, b"\0\1")
@@ -188,34 +155,34 @@ def test_a_frame_is_one_message_in_one_record(desk: Desk) -> None:
     assert [(p.type, p.id, p.body) for p in PacketDecoder().feed(third[1])] == [(PacketType.REPLY, 7, b"reply")]
 
 
-def test_the_brokers_word_frees_a_place_and_no_more(desk: Desk) -> None:
+def test_the_brokers_word_frees_a_place_and_no_more(desk: BrokerDesk) -> None:
     """No more frames are in flight than the window has places; a PUBACK frees one, and erases only if so configured."""
     script = "say([send(1, b'f', seq + 1) for seq in range(5)], stream.why)"
-    told, _ = desk.run(script, CONNACK, SUBACK)
+    told, _ = desk.speak(script, CONNACK, SUBACK)
     assert told == [[True] * WINDOW + [False] * 2, ""]
     script = (
         "stored = []\nif {keep}: stream.stored = stored.append\n"
         "sent = [send(1, b'f', 10 + seq) for seq in range(6)]\nwork(lambda: False, 200)\n"
         "say(sent, stored, stream._flight)"
     )
-    told, _ = desk.run(script.format(keep=False), CONNACK, SUBACK, puback=6)
+    told, _ = desk.speak(script.format(keep=False), CONNACK, SUBACK, puback=6)
     assert told == [[True] * 6, [], [0] * WINDOW]
-    told, _ = desk.run(script.format(keep=True), CONNACK, SUBACK, puback=4)
+    told, _ = desk.speak(script.format(keep=True), CONNACK, SUBACK, puback=4)
     assert told[1] == [10, 11, 12, 13]
 
 
-def test_a_broker_that_confirms_nothing_is_left(desk: Desk) -> None:
+def test_a_broker_that_confirms_nothing_is_left(desk: BrokerDesk) -> None:
     """A message without PUBACK for 20 seconds, or 30 without a byte, end the connection; before that it is asked."""
     script = "send(1, b'f')\nlater = {s} * 1000000\nwork(lambda: False, 300)\nsay(stream.up, stream.why)"
-    told, broker = desk.run(script.format(s=19), CONNACK, SUBACK)
+    told, broker = desk.speak(script.format(s=19), CONNACK, SUBACK)
     assert told == [True, ""]
     assert broker.got[3:] == [b"\xc0\0"]
-    assert desk.run(script.format(s=21), CONNACK, SUBACK)[0] == [False, "localhost: no PUBACK"]
-    told, _ = desk.run("later = 31 * 1000000\nwork(lambda: False, 300)\nsay(stream.up, stream.why)", CONNACK, SUBACK)
+    assert desk.speak(script.format(s=21), CONNACK, SUBACK)[0] == [False, "localhost: no PUBACK"]
+    told, _ = desk.speak("later = 31 * 1000000\nwork(lambda: False, 300)\nsay(stream.up, stream.why)", CONNACK, SUBACK)
     assert told == [False, "localhost: silent"]
 
 
-def test_what_comes_for_the_device_is_one_stream(desk: Desk) -> None:
+def test_what_comes_for_the_device_is_one_stream(desk: BrokerDesk) -> None:
     """Messages of quality of service 0 and 1 are read as the bytes they carry, the latter confirmed."""
     topic = b"devices/s/messages/devicebound/x=1"
     head = len(topic).to_bytes(2) + topic
@@ -224,7 +191,7 @@ def test_what_comes_for_the_device_is_one_stream(desk: Desk) -> None:
     confirmed = b"\x32" + bytes([(n := len(head) + 2 + 3)]) + head + b"\x12\x34" + b"abc"
     empty = b"\x30" + bytes([len(head)]) + head
     script = "work(lambda: len(came) >= {n})\nwork(lambda: False, 50)\nsay(came.hex(), stream.why)"
-    told, broker = desk.run(
+    told, broker = desk.speak(
         script.format(n=len(packet) + 6), CONNACK, SUBACK + plain + empty + confirmed + b"\xd0\0" + confirmed
     )
     assert told == [(packet + b"abcabc").hex(), ""]
@@ -250,26 +217,26 @@ BAD = {
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_what_no_broker_may_say_ends_the_connection(desk: Desk, what: str) -> None:
+def test_what_no_broker_may_say_ends_the_connection(desk: BrokerDesk, what: str) -> None:
     """Whatever is refused, too long or no MQTT ends the connection with a reason, and nothing of it is passed on."""
     answers, words = BAD[what]
     more = "stream.write = None\nstream._begun = True\n" if "confirm" in what else ""
-    told, _ = desk.run(more + "work(lambda: False, 500)\nsay(stream.up, stream.why, len(came))", *answers)
+    told, _ = desk.speak(more + "work(lambda: False, 500)\nsay(stream.up, stream.why, len(came))", *answers)
     assert told[0] is False
     assert words in str(told[1])
     assert told[2] == 0
 
 
-def test_ids_that_nobody_used_do_nothing(desk: Desk) -> None:
+def test_ids_that_nobody_used_do_nothing(desk: BrokerDesk) -> None:
     """A PUBACK for nothing, and one for the id 0, free no place and tell of no frame."""
     script = (
         "stored = []\nstream.stored = stored.append\nsend(1, b'f', 5)\nwork(lambda: False, 99)\nsay(stored, stream.up)"
     )
-    told, _ = desk.run(script, CONNACK, SUBACK + b"\x40\x02\0\0" + b"\x40\x02\0\x09", b"\x40\x02\0\x09")
+    told, _ = desk.speak(script, CONNACK, SUBACK + b"\x40\x02\0\0" + b"\x40\x02\0\x09", b"\x40\x02\0\x09")
     assert told == [[], True]
 
 
-def test_it_says_that_it_is_here_now_and_then(desk: Desk) -> None:
+def test_it_says_that_it_is_here_now_and_then(desk: BrokerDesk) -> None:
     """While nobody answers it is time to say something at once, then after 5 seconds, then each time twice as late."""
-    told, _ = desk.run("say([at for at in range(0, 400) if stream.hail(at * 1000000)])", CONNACK, SUBACK)
+    told, _ = desk.speak("say([at for at in range(0, 400) if stream.hail(at * 1000000)])", CONNACK, SUBACK)
     assert told == [[0, 5, 15, 35, 75, 155, 235, 315, 395]]

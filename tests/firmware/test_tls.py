@@ -3,52 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
-import ssl
-import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from tests.firmware.desk import Desk, Run
 from tests.papers import Authority
 from tests.sinks.servers import free_port
 
-from vitalwire_tools.provision import Identity, new_identity
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-# Runs a stream until it is up and the echo of what it says has come, or it fails; argv: folder, key, peer
-SCRIPT = """
-import json, os, sys, time
-from links import tls
-class Hal:
-    def files(self):
-        return sys.argv[1]
-    def random(self, n):
-        return os.urandom(n)
-    def station(self):
-        return None
-    def date(self):
-        return int(time.time())
-class Config:
-    ntp = ""
-    key = bytes.fromhex(sys.argv[2])
-stream = tls.make(Hal(), Config(), sys.argv[3])
-"""
+# Works until the stream is up and the echo of what it says has come, or it fails.
 ONCE = """
 buf = bytearray(16)
 end = time.ticks_add(time.ticks_ms(), 10000)
 echo = b""
 asked = False
-slices = longest = 0
 while not stream.why and len(echo) < 6 and time.ticks_diff(end, time.ticks_ms()) > 0:
-    began = time.ticks_us()
-    stream.step(began)
-    slices += 1
-    longest = max(longest, time.ticks_diff(time.ticks_us(), began))
+    stream.step(time.ticks_us())
     if stream.up and not asked:
         asked = stream.write(b"hello", 5)
     n = stream.readinto(buf)
@@ -69,13 +42,9 @@ print(json.dumps(tries))
 class Echo:
     """A server that demands a certificate and sends back what it gets."""
 
-    def __init__(self, certificate: tuple[Path, Path], ca: Path) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*certificate)
-        context.load_verify_locations(ca)
-        context.verify_mode = ssl.CERT_REQUIRED
+    def __init__(self, certificate: tuple[Path, Path], authority: Authority) -> None:
         self.got = b""
-        self._context = context
+        self._context = authority.demands(certificate)
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -99,45 +68,30 @@ class Echo:
         self._thread.join(5)
 
 
-class Desk:
-    """A device's files in a folder, an authority, and a way to run a stream with them."""
+class ServerDesk(Desk):
+    """A desk with servers, and another authority that nobody on it trusts."""
 
     def __init__(self, folder: Path, micropython: Run) -> None:
-        self.folder, self._micropython = folder, micropython
-        self.authority, self.others = Authority(folder / "tls"), Authority(folder / "others", "others")
-        self.identity: Identity = new_identity("virtual")
-        self.put(self.authority.device(self.identity))
+        super().__init__(folder, "tls", micropython)
+        self.others = Authority(folder / "others", "others")
         self.servers: list[Echo] = []
-
-    def put(self, files: dict[str, bytes]) -> None:
-        """Write files of the device."""
-        for name, content in files.items():
-            (self.folder / name).write_bytes(content)
 
     def serve(self, certificate: tuple[Path, Path]) -> Echo:
         """Start a server with this certificate."""
-        self.servers.append(Echo(certificate, self.authority.pem))
+        self.servers.append(Echo(certificate, self.authority))
         return self.servers[-1]
-
-    def run(self, script: str, port: int, host: str = "localhost") -> list[object]:
-        """Run a script on the device."""
-        done = self._micropython(SCRIPT + script, str(self.folder), self.identity.key.hex(), f"{host}:{port}")
-        assert done.returncode == 0, done.stderr
-        told = json.loads(done.stdout)
-        assert isinstance(told, list)
-        return told
 
 
 @pytest.fixture
-def desk(tmp_path: Path, micropython: Run) -> Iterator[Desk]:
+def desk(tmp_path: Path, micropython: Run) -> Iterator[ServerDesk]:
     """A desk of the test's own; its servers end with it."""
-    made = Desk(tmp_path, micropython)
+    made = ServerDesk(tmp_path, micropython)
     yield made
     for server in made.servers:
         server.close()
 
 
-def test_both_sides_prove_themselves(desk: Desk) -> None:
+def test_both_sides_prove_themselves(desk: ServerDesk) -> None:
     """With certificates of one authority bytes go both ways; the device's is for the key that signs frames."""
     server = desk.serve(desk.authority.server())
     assert desk.run(ONCE, server.port) == [True, "\0hello", ""]
@@ -151,7 +105,7 @@ def test_both_sides_prove_themselves(desk: Desk) -> None:
         ("elsewhere", "does not match"),
     ],
 )
-def test_a_wrong_server_hears_nothing(desk: Desk, what: str, words: str) -> None:
+def test_a_wrong_server_hears_nothing(desk: ServerDesk, what: str, words: str) -> None:
     """A server whose certificate is out of date, of another authority or for another name gets not one byte."""
     certificates = {
         "expired": lambda: desk.authority.server(days=-1),
@@ -166,7 +120,7 @@ def test_a_wrong_server_hears_nothing(desk: Desk, what: str, words: str) -> None
 
 
 @pytest.mark.parametrize("what", ["expired", "others"])
-def test_a_wrong_device_is_refused(desk: Desk, what: str) -> None:
+def test_a_wrong_device_is_refused(desk: ServerDesk, what: str) -> None:
     """A device whose certificate is out of date or of another authority is not let in, and knows."""
     files = desk.authority.device(desk.identity, days=-1) if what == "expired" else desk.others.device(desk.identity)
     desk.put({"client.der": files["client.der"]})
@@ -178,7 +132,7 @@ def test_a_wrong_device_is_refused(desk: Desk, what: str) -> None:
 
 
 @pytest.mark.parametrize("damage", [None, b"", b"\x30\x82"])
-def test_without_certificates_nothing_is_tried(desk: Desk, damage: bytes | None) -> None:
+def test_without_certificates_nothing_is_tried(desk: ServerDesk, damage: bytes | None) -> None:
     """A device without its certificates, or with damaged ones, connects to nobody, and does not stop for it."""
     if damage is None:
         (desk.folder / "ca.der").unlink()
@@ -187,7 +141,7 @@ def test_without_certificates_nothing_is_tried(desk: Desk, damage: bytes | None)
     assert desk.run(TIMES, free_port()) == []
 
 
-def test_it_is_tried_again_later_and_later(desk: Desk) -> None:
+def test_it_is_tried_again_later_and_later(desk: ServerDesk) -> None:
     """Attempts that fail come after one to two half seconds, then twice as long, up to a minute, a little by chance."""
     tries = [int(str(at)) for at in desk.run(TIMES, free_port())]
     gaps = [(after - before) / 1e6 for before, after in pairwise(tries)]
