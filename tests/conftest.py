@@ -6,11 +6,17 @@ import datetime
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from tests.bledevice import Device
+
+    from vitalwire_tools.virtual.air import Air
 
 TESTS = Path(__file__).resolve().parent
 SERIES = "series"
@@ -61,6 +67,25 @@ def micropython32(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[s
         return done
 
     return run
+
+
+@pytest.fixture
+def air() -> Iterator[Air]:
+    """The air between boards, devices and centrals."""
+    from vitalwire_tools.virtual.air import Air  # what it needs is slow to import
+
+    with Air() as air:
+        yield air
+
+
+@pytest.fixture
+def bledevice(air: Air) -> Iterator[Device]:
+    """A device that is nothing but its Bluetooth link, and advertises."""
+    from tests.bledevice import Device
+
+    device = Device(air)
+    yield device
+    device.close()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,6 @@ from .reader import Recorder, captured
 
 # The module that stands for the chip's `bluetooth` takes heap on this computer, and words are twice as long.
 HEAP = 160 * 1024
-
-
-@pytest.fixture
-def air() -> Iterator[Air]:
-    """The air between boards and centrals."""
-    with Air() as air:
-        yield air
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,21 +15,6 @@ from vitalwire_protocol import spec
 from vitalwire_tools.virtual.air import Air
 
 PERIOD = bytes(range(256)) * 4
-
-
-@pytest.fixture
-def air() -> Iterator[Air]:
-    """The air between devices and centrals."""
-    with Air() as air:
-        yield air
-
-
-@pytest.fixture
-def device(air: Air) -> Iterator[Device]:
-    """A device that advertises."""
-    device = Device(air)
-    yield device
-    device.close()
 
 
 class Reader:
@@ -78,24 +63,24 @@ def wait(done: Callable[[], bool], patience: float = 10.0) -> None:
 
 
 @pytest.mark.parametrize("mtu", [23, 185, 247, 515])
-def test_the_stream_is_cut_to_the_mtu(air: Air, device: Device, mtu: int) -> None:
+def test_the_stream_is_cut_to_the_mtu(air: Air, bledevice: Device, mtu: int) -> None:
     """Bytes come whole and in order both ways, in notifications as long as the MTU and the writer allow."""
     reader = Reader(air, mtu=mtu).connect()
     reader.grant(1000)
-    device.do(f"going.extend({PERIOD!r})")
+    bledevice.do(f"going.extend({PERIOD!r})")
     wait(lambda: len(b"".join(reader.got)) >= len(PERIOD))
     assert b"".join(reader.got) == PERIOD
     assert max(map(len, reader.got)) == mtu - 3
     for start in range(0, len(PERIOD), mtu - 3):
         reader.write(spec.BLE_TO_DEVICE, PERIOD[start : start + mtu - 3])
-    device.until("bytes(came)", PERIOD)
+    bledevice.until("bytes(came)", PERIOD)
 
 
-def test_no_notification_goes_without_a_grant(air: Air, device: Device) -> None:
+def test_no_notification_goes_without_a_grant(air: Air, bledevice: Device) -> None:
     """Nothing is sent before a grant, nothing beyond it, and a lower limit stops the device at once."""
     reader = Reader(air).connect()
-    device.do(f"going.extend({PERIOD!r} * 8)")
-    device.until("sent", 0)
+    bledevice.do(f"going.extend({PERIOD!r} * 8)")
+    bledevice.until("sent", 0)
     time.sleep(0.2)
     assert not reader.got
     reader.grant(3)
@@ -111,14 +96,14 @@ def test_no_notification_goes_without_a_grant(air: Air, device: Device) -> None:
     wait(lambda: b"".join(reader.got) == PERIOD * 8)
 
 
-def test_a_grant_ends_with_its_connection(air: Air, device: Device) -> None:
+def test_a_grant_ends_with_its_connection(air: Air, bledevice: Device) -> None:
     """After a reconnection the device sends nothing until it is granted something, and goes on where it was."""
     reader = Reader(air).connect()
     reader.grant(2)
-    device.do(f"going.extend({PERIOD!r})")
+    bledevice.do(f"going.extend({PERIOD!r})")
     reader.wait(2)
     reader.disconnect()
-    device.until("ble._reader", -1)
+    bledevice.until("ble._reader", -1)
     reader.connect()
     time.sleep(0.2)
     assert len(reader.got) == 2
@@ -128,32 +113,32 @@ def test_a_grant_ends_with_its_connection(air: Air, device: Device) -> None:
 
 
 @pytest.mark.parametrize("garbage", [b"", b"\0", b"\2\1\0\0\0", b"\1\1\0\0", b"\1\1\0\0\0\0", bytes(300), b"\1" * 512])
-def test_garbage_at_the_control_point_changes_nothing(air: Air, device: Device, garbage: bytes) -> None:
+def test_garbage_at_the_control_point_changes_nothing(air: Air, bledevice: Device, garbage: bytes) -> None:
     """What is no limit is counted and dropped, whatever its length."""
     reader = Reader(air).connect()
-    device.do(f"going.extend({PERIOD!r})")
+    bledevice.do(f"going.extend({PERIOD!r})")
     reader.write(spec.BLE_CONTROL, garbage)
-    device.until("ble.bad", 1)
+    bledevice.until("ble.bad", 1)
     time.sleep(0.1)
     assert not reader.got
     reader.grant(100)
     wait(lambda: b"".join(reader.got) == PERIOD)
 
 
-def test_more_than_the_device_has_room_for_is_dropped(air: Air, device: Device) -> None:
+def test_more_than_the_device_has_room_for_is_dropped(air: Air, bledevice: Device) -> None:
     """A central that writes faster than the device reads loses bytes, and nothing else: the next ones come through."""
     reader = Reader(air).connect()
     reader.grant(1)
-    device.do("turn, kept = hal.feed, turn")
+    bledevice.do("turn, kept = hal.feed, turn")
     for _ in range(6):
         reader.write(spec.BLE_TO_DEVICE, b"x" * 512)
-    device.do("turn = kept")
-    device.until("len(came)", 1024)
+    bledevice.do("turn = kept")
+    bledevice.until("len(came)", 1024)
     reader.write(spec.BLE_TO_DEVICE, b"more")
-    device.until("bytes(came[1024:])", b"more")
+    bledevice.until("bytes(came[1024:])", b"more")
 
 
-def test_whoever_is_not_bonded_by_the_passkey_is_refused(air: Air, device: Device) -> None:
+def test_whoever_is_not_bonded_by_the_passkey_is_refused(air: Air, bledevice: Device) -> None:
     """Neither an unpaired central nor one that paired without passkey or bond can write, or is sent anything."""
     central = Central(air, number=9)
     heard: list[bytes] = []
@@ -163,7 +148,7 @@ def test_whoever_is_not_bonded_by_the_passkey_is_refused(air: Air, device: Devic
             air.run(gatt.write_gatt_char(char, b"\1\1\0\0\0", response=True))
         with pytest.raises(ProtocolError):
             air.run(gatt.read(char))
-    device.do("going.extend(b'secret')")
+    bledevice.do("going.extend(b'secret')")
     air.run(gatt.start_notify(spec.BLE_FROM_DEVICE, lambda _, data: heard.append(bytes(data))))
     time.sleep(0.2)
     assert not heard
@@ -171,99 +156,99 @@ def test_whoever_is_not_bonded_by_the_passkey_is_refused(air: Air, device: Devic
     assert gatt.connection.is_encrypted
     with pytest.raises(ProtocolError, match="INSUFFICIENT"):
         air.run(gatt.write_gatt_char(spec.BLE_CONTROL, b"\1\1\0\0\0", response=True))
-    assert device.do("(ble._reader, sent, bytes(came), hal.kept)") == (-1, 0, b"", {})
+    assert bledevice.do("(ble._reader, sent, bytes(came), hal.kept)") == (-1, 0, b"", {})
     assert not heard
 
 
-def test_a_pairing_without_bond_is_not_enough(air: Air, device: Device) -> None:
+def test_a_pairing_without_bond_is_not_enough(air: Air, bledevice: Device) -> None:
     """A central that knows the passkey and keeps no bond is not read from, though its writes are encrypted."""
     reader = Reader(air, bond=False).connect()
-    device.do("going.extend(b'secret')")
+    bledevice.do("going.extend(b'secret')")
     reader.grant(10)
     reader.write(spec.BLE_TO_DEVICE, b"command")
-    device.until("ble.bad", 2)
-    assert device.do("(ble._reader, sent, bytes(came), hal.kept)") == (-1, 0, b"", {})
+    bledevice.until("ble.bad", 2)
+    assert bledevice.do("(ble._reader, sent, bytes(came), hal.kept)") == (-1, 0, b"", {})
     assert not reader.got
 
 
-def test_a_wrong_passkey_costs_time(air: Air, device: Device) -> None:
+def test_a_wrong_passkey_costs_time(air: Air, bledevice: Device) -> None:
     """A failed pairing leaves no bond, and the device is silent for a while that doubles, until somebody bonds."""
     guessing = Central(air, passkey=PASSKEY + 1)
     for wait_us in (1_000_000, 2_000_000):
         with pytest.raises(ProtocolError):
             air.run(guessing.find("", lambda: None))
         air.run(guessing.disconnect_all())
-        device.until("ble._centrals", {})
-        device.until("ble._failed", False)
-        assert device.do("ble._silent_until - hal.wall()") > wait_us / 2
-        assert device.do("ble._advertising") is False
-        device.do("hal.later += 4_000_000")
-    assert device.do("hal.kept") == {}
+        bledevice.until("ble._centrals", {})
+        bledevice.until("ble._failed", False)
+        assert bledevice.do("ble._silent_until - hal.wall()") > wait_us / 2
+        assert bledevice.do("ble._advertising") is False
+        bledevice.do("hal.later += 4_000_000")
+    assert bledevice.do("hal.kept") == {}
     Reader(air).connect().disconnect()
-    device.until("(ble._centrals, ble._penalty)", ({}, 1_000_000))
+    bledevice.until("(ble._centrals, ble._penalty)", ({}, 1_000_000))
 
 
-def test_a_bond_survives_a_restart(air: Air, device: Device) -> None:
+def test_a_bond_survives_a_restart(air: Air, bledevice: Device) -> None:
     """The device keeps its bonds in its store: after a restart a known central gets the stream without passkey."""
     reader = Reader(air).connect()
-    device.until("len(hal.kept)", 2)
-    device.do("ble._ble.active(False)")
+    bledevice.until("len(hal.kept)", 2)
+    bledevice.do("ble._ble.active(False)")
     wait(lambda: reader.lost)
-    device.begin()
+    bledevice.begin()
     reader.central.passkey = None
     reader.connect()
     reader.grant(10)
-    device.do("going.extend(b'again')")
+    bledevice.do("going.extend(b'again')")
     wait(lambda: b"".join(reader.got) == b"again")
 
 
-def test_the_store_of_bonds_is_bounded(air: Air, device: Device) -> None:
+def test_the_store_of_bonds_is_bounded(air: Air, bledevice: Device) -> None:
     """Each bond beyond the fourth takes the place of the oldest; the others stay valid."""
     readers = [Reader(air, number=10 + i) for i in range(5)]
     for reader in readers:
         reader.connect()
         reader.disconnect()
-        device.until("ble._centrals", {})
-    assert device.do("len(ble._bonds._rows)") == 8
-    assert device.do("sorted(hal.kept)") == sorted(f"bond{i}" for i in range(8))
+        bledevice.until("ble._centrals", {})
+    assert bledevice.do("len(ble._bonds._rows)") == 8
+    assert bledevice.do("sorted(hal.kept)") == sorted(f"bond{i}" for i in range(8))
     readers[1].connect()
     readers[1].disconnect()
     assert readers[1].central.pairings == 1
-    device.until("ble._centrals", {})
+    bledevice.until("ble._centrals", {})
     with pytest.raises(ProtocolError):
         readers[0].connect()
 
 
-def test_a_central_that_stays_unbonded_is_sent_away(air: Air, device: Device) -> None:
+def test_a_central_that_stays_unbonded_is_sent_away(air: Air, bledevice: Device) -> None:
     """Whoever has not bonded after 30 s loses the connection, so that nobody keeps the owner out."""
     gatt = air.run(Central(air).connect())
     gone: list[int] = []
     gatt.connection.on("disconnection", gone.append)
-    device.until("len(ble._centrals)", 1)
-    assert device.do("ble._advertising") is False
-    device.do("hal.later = 29_000_000")
+    bledevice.until("len(ble._centrals)", 1)
+    assert bledevice.do("ble._advertising") is False
+    bledevice.do("hal.later = 29_000_000")
     time.sleep(0.2)
     assert not gone
-    device.do("hal.later = 31_000_000")
+    bledevice.do("hal.later = 31_000_000")
     wait(lambda: bool(gone))
 
 
-def test_advertising_grows_rarer(air: Air, device: Device) -> None:
+def test_advertising_grows_rarer(air: Air, bledevice: Device) -> None:
     """The interval doubles every 30 s up to 1.6 s, and is short again after a connection."""
-    intervals = [device.do("ble._interval")]
+    intervals = [bledevice.do("ble._interval")]
     for _ in range(6):
-        device.do("hal.later += 31_000_000")
-        device.do("None")
+        bledevice.do("hal.later += 31_000_000")
+        bledevice.do("None")
         time.sleep(0.05)
-        intervals.append(device.do("ble._interval"))
+        intervals.append(bledevice.do("ble._interval"))
     assert intervals == [100_000, 200_000, 400_000, 800_000, 1_600_000, 1_600_000, 1_600_000]
     Reader(air).connect().disconnect()
-    device.until("(ble._centrals, ble._advertising, ble._interval)", ({}, True, 100_000))
+    bledevice.until("(ble._centrals, ble._advertising, ble._interval)", ({}, True, 100_000))
 
 
-def test_the_advertisement_names_the_service(air: Air, device: Device) -> None:
+def test_the_advertisement_names_the_service(air: Air, bledevice: Device) -> None:
     """A scan shows flags, our service's UUID and the board's name, and nothing about whoever wears it."""
     _, data = air.run(Central(air).look())
     assert data.startswith(b"\x02\x01\x06\x11\x07" + bytes.fromhex(spec.BLE_SERVICE.replace("-", ""))[::-1])
-    assert device.do("ble._name") == b"ward 7"
-    assert device.do("Ble(hal, 'ä' * 32, 1)._name") == "ä".encode() * 14
+    assert bledevice.do("ble._name") == b"ward 7"
+    assert bledevice.do("Ble(hal, 'ä' * 32, 1)._name") == "ä".encode() * 14

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 from tests.bledevice import PASSKEY, Device
@@ -18,21 +17,6 @@ from vitalwire_tools.virtual.air import Air
 PERIOD = bytes(range(256)) * 64
 
 
-@pytest.fixture
-def air() -> Iterator[Air]:
-    """The air between devices and centrals."""
-    with Air() as air:
-        yield air
-
-
-@pytest.fixture
-def device(air: Air) -> Iterator[Device]:
-    """A device that advertises."""
-    device = Device(air)
-    yield device
-    device.close()
-
-
 def read(transport: ble.Ble, size: int, patience: float = 20.0) -> bytes:
     """Read so many bytes."""
     data, end = b"", time.monotonic() + patience
@@ -43,51 +27,51 @@ def read(transport: ble.Ble, size: int, patience: float = 20.0) -> bytes:
 
 
 @pytest.mark.parametrize("mtu", [23, 185, 247, 517])
-def test_bytes_pass_both_ways(air: Air, device: Device, mtu: int) -> None:
+def test_bytes_pass_both_ways(air: Air, bledevice: Device, mtu: int) -> None:
     """A stream far longer than one grant arrives whole, and so does one that is written in many pieces."""
     transport = ble.Ble("ward 7", finding(Central(air, mtu=mtu, passkey=PASSKEY)))
     transport.open()
-    device.do(f"going.extend({PERIOD!r})")
+    bledevice.do(f"going.extend({PERIOD!r})")
     assert read(transport, len(PERIOD)) == PERIOD
     assert transport.arrived_us is not None
     transport.write(PERIOD[:700])
-    device.until("bytes(came)", PERIOD[:700])
+    bledevice.until("bytes(came)", PERIOD[:700])
     transport.close()
-    device.until("ble._centrals", {})
+    bledevice.until("ble._centrals", {})
 
 
-def test_a_reader_that_stops_holds_the_device(air: Air, device: Device) -> None:
+def test_a_reader_that_stops_holds_the_device(air: Air, bledevice: Device) -> None:
     """While nobody reads, the device sends what was granted and keeps the rest."""
     transport = ble.Ble("ward 7", finding(Central(air, mtu=23, passkey=PASSKEY)))
     transport.open()
-    device.do(f"going.extend({PERIOD!r})")
-    device.until("sent", 20 * ble.GRANT)
+    bledevice.do(f"going.extend({PERIOD!r})")
+    bledevice.until("sent", 20 * ble.GRANT)
     time.sleep(0.2)
-    assert device.do("sent") == 20 * ble.GRANT
+    assert bledevice.do("sent") == 20 * ble.GRANT
     assert read(transport, len(PERIOD)) == PERIOD
     transport.close()
 
 
-def test_a_lost_device_is_an_error_and_comes_back(air: Air, device: Device) -> None:
+def test_a_lost_device_is_an_error_and_comes_back(air: Air, bledevice: Device) -> None:
     """A device that dies is a TransportError for reader and writer; the same transport opens again with its bond."""
     central = Central(air, passkey=PASSKEY)
     transport = ble.Ble("ward 7", finding(central))
     transport.open()
-    device.do("ble._ble.active(False)")
+    bledevice.do("ble._ble.active(False)")
     with pytest.raises(TransportError, match="lost ward 7"):
         read(transport, 1)
     with pytest.raises(TransportError, match="not connected"):
         transport.write(b"x")
-    device.begin()
+    bledevice.begin()
     transport.open()
-    device.do("going.extend(b'back')")
+    bledevice.do("going.extend(b'back')")
     assert read(transport, 4) == b"back"
     assert central.pairings == 1
     transport.close()
     transport.close()
 
 
-def test_who_cannot_be_had_is_an_error(air: Air, device: Device) -> None:
+def test_who_cannot_be_had_is_an_error(air: Air, bledevice: Device) -> None:
     """A refused passkey, or a device that does not advertise, is a TransportError; nothing keeps running."""
     threads = threading.active_count()
     transport = ble.Ble("ward 7", finding(Central(air, passkey=PASSKEY + 1)))
