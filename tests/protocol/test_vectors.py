@@ -19,8 +19,8 @@ from vitalwire_protocol import spec
 HERE = Path(__file__).parent
 FIRMWARE = HERE.parents[1] / "firmware"
 VECTORS = HERE.parents[1] / "protocol" / "vectors"
-FILES = [VECTORS / f"{name}{part}.jsonl" for part in ("", "-2", "-3", "-4") for name in ("accepted", "refused")]
-MAKERS = ["make_accepted.py", "make_refused.py", "make_policies.py", "make_calibration.py", "make_durable.py"]
+SETS = {1: "", 2: "-2", 3: "-3", 4: "-4"}
+FILES = [VECTORS / f"{name}{part}.jsonl" for part in SETS.values() for name in ("accepted", "refused")]
 RUNNER = HERE / "run_vectors.py"
 DEVICE = HERE / "adapter_device.py"
 AES = HERE.parent / "aes32" / "cryptolib.py"  # the 32-bit build has none
@@ -144,23 +144,23 @@ def test_files_are_locked() -> None:
     }
 
 
-def test_makers_refuse_to_overwrite() -> None:
-    """Running a maker where its file exists fails and changes nothing."""
+def test_the_maker_refuses_to_overwrite() -> None:
+    """Making a set whose files exist fails and changes nothing."""
     before = [file.read_bytes() for file in FILES]
-    for maker in MAKERS:
-        done = subprocess.run([sys.executable, VECTORS / maker], capture_output=True, text=True)
+    for number in SETS:
+        done = subprocess.run([sys.executable, VECTORS / "make.py", str(number)], capture_output=True, text=True)
         assert "FileExistsError" in done.stderr
     assert [file.read_bytes() for file in FILES] == before
 
 
-def test_makers_make_these_files(tmp_path: Path) -> None:
-    """The makers still make these very bytes, and import nothing of vitalwire: they run without it (`-I`)."""
+def test_the_maker_makes_these_files(tmp_path: Path) -> None:
+    """The maker still makes these very bytes, and imports nothing of vitalwire: it runs without it (`-I`)."""
     subprocess.run(["cp", "-r", *VECTORS.glob("mak*"), tmp_path], check=True)
-    for maker in MAKERS:
+    for number in SETS:
         code = (
             f"import sys; sys.path.insert(0, {str(tmp_path)!r}); "
             "sys.modules['vitalwire'] = sys.modules['vitalwire_protocol'] = None; "
-            f"import {maker[:-3]} as maker; maker.main()"
+            f"import make; make.main({number})"
         )
         subprocess.run([sys.executable, "-I", "-c", code], check=True)
     assert [(tmp_path / file.name).read_bytes() for file in FILES] == [file.read_bytes() for file in FILES]

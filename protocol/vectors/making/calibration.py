@@ -31,7 +31,7 @@ def accepted() -> Iterator[Vector]:
     yield accept("calibrations: an unknown key of a data frame", "frame", raw, full, {**ALICE.keys, "algorithm": -7})
 
 
-def refused() -> Iterator[Vector]:
+def refused(_: dict[str, bytes]) -> Iterator[Vector]:
     """The first of them with one thing wrong."""
 
     def of(curves: Any) -> bytes:
