@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,12 +11,11 @@ from vitalwire.spool import DeadLetter
 
 from . import output
 from .options import Json
-from .spools import ConfigFile, at, stored
+from .spools import ConfigFile, Position, Save, at, stored
 
 app = typer.Typer(help="What a sink will never take, and why.", no_args_is_help=True)
 
 SinkName = Annotated[str | None, typer.Option("--sink", metavar="NAME", help="Of this sink only.")]
-Position = Annotated[int, typer.Argument(metavar="POSITION", help="As `dead list` shows it.", min=1)]
 
 
 @app.command("list")
@@ -37,12 +35,7 @@ def list_(file: ConfigFile, sink: SinkName = None, as_json: Json = False) -> Non
 
 
 @app.command()
-def show(
-    file: ConfigFile,
-    position: Position,
-    save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Write the frame itself there.")] = None,
-    as_json: Json = False,
-) -> None:
+def show(file: ConfigFile, position: Position, save: Save = None, as_json: Json = False) -> None:
     """Show one dead letter, once for each sink that has it."""
     with stored(file) as store:
         letters = [letter for letter in store.dead() if letter.entry.position == position]
@@ -54,10 +47,7 @@ def show(
         output.show_json([_as_dict(letter) for letter in letters])
         return
     for letter in letters:
-        table = output.plain(f"{letter.sink}: {letter.why}")
-        for name, value in _as_dict(letter).items():
-            table.add_row(name, str(value))
-        output.show(table)
+        output.show(output.facts(f"{letter.sink}: {letter.why}", _as_dict(letter)))
 
 
 @app.command()

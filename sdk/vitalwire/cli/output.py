@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -49,6 +49,14 @@ def plain(title: str = "", *columns: str) -> Table:
     table = Table(title=title or None, show_header=bool(columns), title_justify="left")
     for name in columns or ("", ""):
         table.add_column(name, overflow="fold", style=None if columns or table.columns else "bold")
+    return table
+
+
+def facts(title: str, values: Mapping[str, object]) -> Table:
+    """Return a table of names and values under a title."""
+    table = plain(title)
+    for name, value in values.items():
+        table.add_row(name, str(value))
     return table
 
 

@@ -15,14 +15,13 @@ from vitalwire.spool import Choice, Quarantine, Suspect
 
 from . import output
 from .options import Json
-from .spools import ConfigFile, at, loaded, quarantined
+from .spools import ConfigFile, Position, Save, at, loaded, quarantined
 
 app = typer.Typer(help="Frames that are kept but not believed, and why.", no_args_is_help=True)
 
 Device = Annotated[str | None, typer.Option("--device", metavar="DEVICE", help="Of this one only: name or thumbprint.")]
 Why = Annotated[str | None, typer.Option("--why", metavar="REASON", help="Those kept for this reason only.")]
 One = Annotated[int | None, typer.Option("--position", metavar="N", help="This frame only.", min=1)]
-Position = Annotated[int, typer.Argument(metavar="POSITION", help="As `quarantine list` shows it.", min=1)]
 
 
 @app.command("list")
@@ -42,12 +41,7 @@ def list_(file: ConfigFile, device: Device = None, why: Why = None, as_json: Jso
 
 
 @app.command()
-def show(
-    file: ConfigFile,
-    position: Position,
-    save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Write the frame itself there.")] = None,
-    as_json: Json = False,
-) -> None:
+def show(file: ConfigFile, position: Position, save: Save = None, as_json: Json = False) -> None:
     """Show one of them."""
     with quarantined(file) as quarantine:
         found = next(quarantine.find(Choice(position=position)), None)
@@ -58,10 +52,7 @@ def show(
     if as_json:
         output.show_json(_as_dict(found))
         return
-    table = output.plain(found.why)
-    for name, value in _as_dict(found).items():
-        table.add_row(name, str(value))
-    output.show(table)
+    output.show(output.facts(found.why, _as_dict(found)))
 
 
 @app.command()

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="FILE", help="The configuration, for instance gateway.toml.")]
 
+Position = Annotated[int, typer.Argument(metavar="POSITION", help="As `list` shows it.", min=1)]
+Save = Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Write the frame itself there.")]
+
 
 def loaded(file: Path) -> Config:
     """Return a configuration."""

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
-
-from vitalwire import cbor, crypto
-from vitalwire.errors import FrameError, UsageError
-from vitalwire.frame.fields import integer, octets
+from vitalwire.crypto import PrivateKey, PublicKey
+from vitalwire.errors import FrameError
+from vitalwire.frame.fields import integer, mapping, octets
+from vitalwire.frame.signed import Document
 from vitalwire_protocol import spec
 from vitalwire_protocol.spec import SETTINGS, ConfigurationKey, Setting
 
@@ -26,35 +25,25 @@ class Configuration:
     settings: Mapping[Setting, int]
 
 
-def sign_configuration(configuration: Configuration, key: EllipticCurvePrivateKey) -> bytes:
+def sign_configuration(configuration: Configuration, key: PrivateKey) -> bytes:
     """Return it as a COSE_Sign1 for the use `AAD_CONFIGURATION`; raises UsageError for one no device would take."""
-    payload = cbor.encode(
-        {
-            ConfigurationKey.FORMAT: spec.VERSION,
-            ConfigurationKey.DEVICE: configuration.device,
-            ConfigurationKey.VERSION: configuration.version,
-            ConfigurationKey.SETTINGS: dict(configuration.settings),
-        }
-    )
-    message = crypto.sign1(key, payload, aad=spec.AAD_CONFIGURATION)
-    try:
-        parse_configuration(message, key.public_key())
-    except FrameError as error:
-        raise UsageError(f"no device would take this configuration: {error}") from error
-    return message
+    fields = {
+        ConfigurationKey.FORMAT: spec.VERSION,
+        ConfigurationKey.DEVICE: configuration.device,
+        ConfigurationKey.VERSION: configuration.version,
+        ConfigurationKey.SETTINGS: dict(configuration.settings),
+    }
+    return _DOCUMENT.sign(fields, key)
 
 
-def parse_configuration(message: bytes, key: EllipticCurvePublicKey) -> Configuration:
+def parse_configuration(message: bytes, key: PublicKey) -> Configuration:
     """Return what `key` signed; raises FrameError or CborError for its form, SignatureError for another key's."""
-    payload = crypto.sign1_payload(message)
-    crypto.verify_sign1(message, key, spec.AAD_CONFIGURATION)
-    fields: Any = cbor.decode(payload)
-    if not isinstance(fields, dict) or fields.keys() != set(map(int, ConfigurationKey)):
-        raise FrameError("a configuration is a map of its four keys", reason="missing-key")
+    return _DOCUMENT.parse(message, key)
+
+
+def _read(fields: Mapping[int, Any]) -> Configuration:
     integer(fields, ConfigurationKey.FORMAT, spec.VERSION, spec.VERSION)
-    settings = fields[ConfigurationKey.SETTINGS]
-    if not isinstance(settings, dict):
-        raise FrameError("settings are a map", reason="type")
+    settings = mapping(fields, ConfigurationKey.SETTINGS)
     return Configuration(
         octets(fields, ConfigurationKey.DEVICE, spec.THUMBPRINT_SIZE),
         integer(fields, ConfigurationKey.VERSION, 1, MAX_VERSION),
@@ -68,3 +57,6 @@ def _setting(settings: Mapping[int, Any], key: int) -> tuple[Setting, int]:
     setting = Setting(key)
     rule = SETTINGS[setting]
     return setting, integer(settings, setting, rule.least, rule.most)
+
+
+_DOCUMENT = Document("configuration", spec.AAD_CONFIGURATION, ConfigurationKey, _read)

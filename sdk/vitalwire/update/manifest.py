@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
-
-from vitalwire import cbor, crypto
-from vitalwire.errors import FrameError, UsageError
+from vitalwire.crypto import PrivateKey, PublicKey
+from vitalwire.errors import FrameError
 from vitalwire.frame.fields import array, integer, text
+from vitalwire.frame.signed import Document
 from vitalwire_protocol import spec
 from vitalwire_protocol.spec import Limit, UpdateKey, UpdateKind
 
@@ -40,42 +40,35 @@ class Manifest:
     files: tuple[PackedFile, ...]
 
 
-def sign_manifest(manifest: Manifest, key: EllipticCurvePrivateKey) -> bytes:
+def sign_manifest(manifest: Manifest, key: PrivateKey) -> bytes:
     """Return the manifest as a COSE_Sign1 for the use `AAD_UPDATE`; raises UsageError for one no device would take."""
-    payload = cbor.encode(
-        {
-            UpdateKey.VERSION: spec.VERSION,
-            UpdateKey.KIND: manifest.kind,
-            UpdateKey.BOARD: manifest.board,
-            UpdateKey.FIRMWARE: manifest.firmware,
-            UpdateKey.COUNTER: manifest.counter,
-            UpdateKey.FILES: [[file.path, file.size, file.digest] for file in manifest.files],
-        }
-    )
-    message = crypto.sign1(key, payload, aad=spec.AAD_UPDATE)
-    try:
-        parse_manifest(message, key.public_key())
-    except FrameError as error:
-        raise UsageError(f"no device would take this update: {error}") from error
-    return message
+    fields = {
+        UpdateKey.VERSION: spec.VERSION,
+        UpdateKey.KIND: manifest.kind,
+        UpdateKey.BOARD: manifest.board,
+        UpdateKey.FIRMWARE: manifest.firmware,
+        UpdateKey.COUNTER: manifest.counter,
+        UpdateKey.FILES: [[file.path, file.size, file.digest] for file in manifest.files],
+    }
+    return _DOCUMENT.sign(fields, key)
 
 
-def parse_manifest(message: bytes, key: EllipticCurvePublicKey) -> Manifest:
+def parse_manifest(message: bytes, key: PublicKey) -> Manifest:
     """Return what `key` signed; raises FrameError or CborError for its form, SignatureError for another key's."""
-    payload = crypto.sign1_payload(message)
-    crypto.verify_sign1(message, key, spec.AAD_UPDATE)
-    fields: Any = cbor.decode(payload)
-    if not isinstance(fields, dict) or fields.keys() != set(map(int, UpdateKey)):
-        raise FrameError("a manifest is a map of its six keys", reason="missing")
+    return _DOCUMENT.parse(message, key)
+
+
+def _read(fields: Mapping[int, Any]) -> Manifest:
     integer(fields, UpdateKey.VERSION, spec.VERSION, spec.VERSION)
     kind = UpdateKind(integer(fields, UpdateKey.KIND, min(UpdateKind), max(UpdateKind)))
-    most = Limit.MAX_UPDATE_IMAGE if kind == UpdateKind.IMAGE else Limit.MAX_UPDATE_FILE
+    is_image = kind == UpdateKind.IMAGE
+    rows = array(fields, UpdateKey.FILES, 1, 1 if is_image else Limit.MAX_UPDATE_FILES)
     return Manifest(
         kind,
         text(fields, UpdateKey.BOARD),
         text(fields, UpdateKey.FIRMWARE),
         integer(fields, UpdateKey.COUNTER, 1, _MAX_COUNTER),
-        _files(array(fields, UpdateKey.FILES, 1, 1 if kind == UpdateKind.IMAGE else Limit.MAX_UPDATE_FILES), most),
+        _files(rows, Limit.MAX_UPDATE_IMAGE if is_image else Limit.MAX_UPDATE_FILE),
     )
 
 
@@ -94,3 +87,6 @@ def _files(rows: list[Any], most: int) -> tuple[PackedFile, ...]:
     if len(paths) < len(files) or paths & folders or paths & _RESERVED:
         raise FrameError("two files of a manifest have the same path, or one the device's own", reason="bounds")
     return tuple(files)
+
+
+_DOCUMENT = Document("update", spec.AAD_UPDATE, UpdateKey, _read)
