@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 from tests.bledevice import PASSKEY, Device
@@ -85,24 +86,45 @@ def test_who_cannot_be_had_is_an_error(air: Air, bledevice: Device) -> None:
 
 def test_an_opening_can_be_ended(air: Air) -> None:
     """Closing from another thread ends a search for a device that is not there, at once."""
-    transport = ble.Ble("nobody", finding(Central(air, passkey=PASSKEY)))
+    begun = threading.Event()
+    search = finding(Central(air, passkey=PASSKEY))
+
+    async def find(target: str, lost: Callable[[], None]) -> ble.Client:
+        begun.set()
+        return await search(target, lost)
+
+    transport = ble.Ble("nobody", find)
     failed: list[Exception] = []
 
-    def search() -> None:
+    def run() -> None:
         try:
             transport.open()
         except TransportError as error:
             failed.append(error)
 
-    thread = threading.Thread(target=search)
+    thread = threading.Thread(target=run)
     thread.start()
-    while transport._loop is None:  # there is nothing to end before
-        time.sleep(0.01)
-    time.sleep(0.3)
+    assert begun.wait(20.0)
     transport.close()
     thread.join(20.0)
     assert not thread.is_alive()
     assert failed
+
+
+def test_closed_before_it_opens(air: Air, bledevice: Device) -> None:
+    """Who closes a transport before another thread has begun to open it ends that opening, and only that one."""
+    central = Central(air, passkey=PASSKEY)
+    transport = ble.Ble("ward 7", finding(central))
+    transport.close()
+    with pytest.raises(TransportError, match="closed before it was opened"):
+        transport.open()
+    assert central.connections == 0
+    transport.open()
+    transport.close()
+    transport.close()
+    transport.open()
+    assert central.connections == 2
+    transport.close()
 
 
 def test_addresses_name_a_device() -> None:

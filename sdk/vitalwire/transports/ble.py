@@ -84,12 +84,17 @@ async def find(target: str, lost: Callable[[], None]) -> Client:
 
 
 class Ble:
-    """A device's stream over Bluetooth LE. Grants the device as many notifications as `read` has made room for."""
+    """A device's stream over Bluetooth LE. Grants the device as many notifications as `read` has made room for.
+
+    `close` ends an opening in another thread, also the first one before it has begun.
+    """
 
     def __init__(self, target: str, find: Find = find) -> None:
         self._target = target
         self._find = find
+        self._turn = threading.Lock()  # held by whoever gives the loop work, or takes it away
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_new, self._is_unwanted = True, False
         self._client: Client | None = None
         self._came: queue.SimpleQueue[tuple[bytes, int] | None] = queue.SimpleQueue()  # None: lost
         self._read = self._granted = 0
@@ -100,9 +105,14 @@ class Ble:
         came: queue.SimpleQueue[tuple[bytes, int] | None] = queue.SimpleQueue()
         self._came = came
         self._read = self._granted = 0
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=_serve, args=(self._loop,), name=f"ble {self._target}", daemon=True)
-        self._thread.start()
+        with self._turn:
+            self._is_new = False
+            if self._is_unwanted:
+                self._is_unwanted = False
+                raise TransportError(f"{self._target} was closed before it was opened")
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=_serve, args=(self._loop,), name=f"ble {self._target}", daemon=True)
+            self._thread.start()
 
         def receive(_: Any, data: bytearray) -> None:
             came.put((bytes(data), time.time_ns() // 1000))
@@ -145,12 +155,13 @@ class Ble:
 
     def close(self) -> None:
         """Disconnect; from another thread, it ends what is under way."""
-        client, self._client = self._client, None
-        loop, self._loop = self._loop, None
+        with self._turn:
+            self._is_unwanted = self._is_new
+            loop, self._loop = self._loop, None
         if loop is None:
             return
         with contextlib.suppress(TimeoutError):
-            asyncio.run_coroutine_threadsafe(_leave(client), loop).result(CLOSE_SECONDS)
+            asyncio.run_coroutine_threadsafe(self._leave(), loop).result(CLOSE_SECONDS)
         loop.call_soon_threadsafe(loop.stop)
         self._thread.join(CLOSE_SECONDS)
 
@@ -166,16 +177,27 @@ class Ble:
         return self._client
 
     def _run(self, work: Coroutine[Any, Any, T], seconds: float, what: str) -> T:
-        if self._loop is None:
+        with self._turn:
+            loop = self._loop
+            doing = asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, seconds), loop) if loop else None
+        if doing is None:
             work.close()
             self._fail(what, ConnectionError("not connected"))
         try:
-            return asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, seconds), self._loop).result()
+            return doing.result()
         except TransportError:
             self.close()
             raise
         except Exception as error:  # each system's Bluetooth raises errors of its own
             self._fail(what, error)
+
+    async def _leave(self) -> None:
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        client, self._client = self._client, None  # here in the loop: nobody connects between the two
+        if client is not None:
+            with contextlib.suppress(Exception):  # it is gone in any case
+                await client.disconnect()
 
     def _fail(self, what: str, error: Exception) -> NoReturn:
         self.close()
@@ -188,11 +210,3 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
         loop.run_forever()
     finally:
         loop.close()
-
-
-async def _leave(client: Client | None) -> None:
-    for task in asyncio.all_tasks() - {asyncio.current_task()}:
-        task.cancel()
-    if client is not None:
-        with contextlib.suppress(Exception):  # it is gone in any case
-            await client.disconnect()
