@@ -8,7 +8,7 @@ import hmac
 import cbor2
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from vitalwire import crypto
@@ -33,7 +33,7 @@ def by_hand(payload: bytes, alg: int, aad: bytes) -> bytes:
     structure = cbor2.dumps(["Signature1", protected, aad, payload])
     while True:
         der = KEY.sign(structure, ec.ECDSA(SHA256()))
-        r, s = crypto.decode_dss_signature(der)
+        r, s = decode_dss_signature(der)
         if s <= crypto.HALF_ORDER:
             return cose(18, protected, {}, payload, r.to_bytes(32, "big") + s.to_bytes(32, "big"))
 
