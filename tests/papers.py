@@ -65,6 +65,19 @@ class Authority:
         private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return certificate, private
 
+    def revoked(self, *certificates: bytes) -> Path:
+        """Return the file of the list of certificates, given as DER, that this authority has taken back."""
+        now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+        made = x509.CertificateRevocationListBuilder().issuer_name(self._name)
+        made = made.last_update(now - DAY).next_update(now + DAY)
+        for der in certificates:
+            number = x509.load_der_x509_certificate(der).serial_number
+            entry = x509.RevokedCertificateBuilder().serial_number(number).revocation_date(now - DAY).build()
+            made = made.add_revoked_certificate(entry)
+        path = self._folder / "revoked.pem"
+        path.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
+        return path
+
     def demands(self, certificate: tuple[Path, Path]) -> ssl.SSLContext:
         """Return a server's side of TLS that shows `certificate` and demands one of this authority."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

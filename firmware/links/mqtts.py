@@ -223,13 +223,14 @@ class Mqtt(Tls):
         elif kind == _SUBACK:
             if head[2] > 1:
                 raise OSError("subscription refused")
-            self.ready = self.proven = True
+            self.ready = True
             self._calls = self._call = 0
         elif kind == _PUBACK:
             id = head[0] << 8 | head[1]
             if id in self._flight and id:
                 i = self._flight.index(id)
                 self._flight[i] = 0
+                self.proven = True  # some accept a subscription and end the connection at what they then deny
                 if self.stored and self._seqs[i]:
                     self.stored(self._seqs[i])
 

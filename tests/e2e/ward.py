@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -78,9 +78,11 @@ class Ward:
 
 
 @contextmanager
-def broker(ward: Ward) -> Iterator[Mosquitto]:
+def broker(
+    ward: Ward, certificate: tuple[Path, Path] | None = None, settings: Sequence[str] = ()
+) -> Iterator[Mosquitto]:
     """A broker that demands certificates and lets each device publish and hear its own topics only."""
-    pem, key = ward.authority.server()
+    pem, key = certificate or ward.authority.server()
     rules = ward.folder / "acl"
     rules.write_text(
         "user gateway\ntopic readwrite #\n"
@@ -88,7 +90,7 @@ def broker(ward: Ward) -> Iterator[Mosquitto]:
     )
     lines = [
         f"cafile {ward.authority.pem}", f"certfile {pem}", f"keyfile {key}", "require_certificate true",
-        "use_identity_as_username true", f"acl_file {rules}", "log_type all",
+        "use_identity_as_username true", f"acl_file {rules}", "log_type all", *settings,
     ]  # fmt: skip
     with Mosquitto(ward.folder / "broker", lines, anonymous=False) as started:
         yield started

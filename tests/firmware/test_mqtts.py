@@ -240,3 +240,11 @@ def test_it_says_that_it_is_here_now_and_then(desk: BrokerDesk) -> None:
     """While nobody answers it is time to say something at once, then after 5 seconds, then each time twice as late."""
     told, _ = desk.speak("say([at for at in range(0, 400) if stream.hail(at * 1000000)])", CONNACK, SUBACK)
     assert told == [[0, 5, 15, 35, 75, 155, 235, 315, 395]]
+
+
+def test_a_subscription_is_not_yet_a_welcome(desk: BrokerDesk) -> None:
+    """Attempts go on getting rarer until a message was confirmed: what denies a topic may still take a subscription."""
+    script = "before = stream.proven\nsend(1, b'f')\nwork(lambda: stream.proven, 500)\nsay(before, stream.proven)"
+    for puback, proven in ((0, False), (1, True)):
+        told, _ = desk.speak(script, CONNACK, SUBACK, puback=puback)
+        assert told == [False, proven]
