@@ -240,9 +240,8 @@ class App:
         links = self.links
         if self.trial:
             self.trial.check(now)
-        if self.clock.learnt and not self.recorder.step:
+        if self.clock.learnt and self._later("drift"):
             self.clock.learnt = False
-            self.recorder.step = self.keep_drift
         counters = {
             COUNTER_UPTIME_S: now // 1_000_000,
             COUNTER_FRAMES: journal.newest,
@@ -267,16 +266,14 @@ class App:
             if low and not self.low_battery:
                 self.report(EVENT_LOW_BATTERY, {EVENTKEY_MILLIVOLT: stream.sensor.millivolt}, now)
             self.low_battery = low
-            if low and not self.recorder.step:
-                self.recorder.step = self.shutdown
+            if low:
+                self._later("shutdown")
         return counters
 
-    def keep_drift(self, now):
-        from drift import keep
-
-        return keep(self)
-
-    def shutdown(self, now):
-        from shutdown import watch
-
-        return watch(self, now)
+    def _later(self, name):
+        # what a module does at the end of a frame; whether nothing else is to be done then
+        recorder = self.recorder
+        if recorder.step:
+            return False
+        recorder.step = lambda now: __import__(name).step(self, now)
+        return True

@@ -16,7 +16,7 @@ def recall(hal, clock):
         clock.slack = min(clock.slack, slack + _AGED)
 
 
-def keep(app):
+def step(app, now):
     # At the end of a frame, in slices; only what is much better than what is kept, or else, because flash wears.
     yield ("long", 0)
     clock = app.clock

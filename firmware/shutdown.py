@@ -7,14 +7,14 @@ _PATIENCE = const(25_000_000)  # us that it must stay low: two more readings
 _SLEEP = const(600)  # s until it is looked at again, see boot.py
 
 
-def watch(app, now, since=-1):
+def step(app, now, since=-1):
     # A step at the end of a frame: generator of slices that returns the next step or None.
     yield ("bytecode", 50)
     since = now if since < 0 else since
     if app.scalars[0].sensor.millivolt >= app.low:
         return None
     if now - since < _PATIENCE:
-        return lambda now: watch(app, now, since)
+        return lambda now: step(app, now, since)
     recorder = app.recorder
     app.sense(now, True)
     for stream in app.streams:

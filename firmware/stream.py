@@ -59,6 +59,8 @@ class Stream:
         self.off = off
         self.up = False
         self.due = 0
+        if off:
+            __import__("rest").rest(self.sensor)
 
     def service(self, now, early):
         # Read or (re)start the sensor if it is due; returns when it will be, if no interrupt comes before.

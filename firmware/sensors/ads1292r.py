@@ -12,6 +12,7 @@ from sensors.sampled import Sampled
 # uA: 335 uW a channel at 3 V (page 1); vitalwire_tools.power reads it
 _SUPPLY_UA = const(223)
 
+_WAKEUP = const(0x02)
 _RESET = const(0x06)
 _START = const(0x08)
 _RDATAC = const(0x10)
@@ -67,6 +68,7 @@ class ADS1292R(Sampled):
     def setup(self, step):
         if step == 0:
             self.source.stop()
+            self._send(_WAKEUP)  # in standby it hears nothing else
             self._send(_SDATAC)
             self._send(_RESET)
             return 1000

@@ -18,6 +18,7 @@ _FIFO_DATA_OUT_TAG = const(0x78)
 
 # uA: LA_IddHP, acceleration alone in high-performance mode (table 4); vitalwire_tools.power reads it
 _SUPPLY_UA = const(170)
+_SHUTDOWN_UA = const(3)  # uA: IddPD, all in power-down (table 4)
 _CHUNK = const(26)  # words of one burst
 _SIZE = const(182)
 _PERIOD = const(19231)

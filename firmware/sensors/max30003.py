@@ -30,6 +30,7 @@ _LDOFF = const(0x0F)
 
 # uA: 85 uW at 1.1 V with the ECG channel on (page 1); vitalwire_tools.power reads it
 _SUPPLY_UA = const(77)
+_SHUTDOWN_UA = const(1)  # uA, rounded up: 0.5 in shutdown (page 1)
 _THRESHOLD = const(11)  # words in the FIFO at the interrupt
 _WORDS = const(16)  # of one burst
 _SIZE = const(49)

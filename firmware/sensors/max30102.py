@@ -28,6 +28,7 @@ _PPG_RDY = const(0x40)
 _RESET = const(0x40)
 # uA: 600 of the chip (page 2) and two LEDs of 7.2 mA for 411 us 400 times a second; vitalwire_tools.power reads it
 _SUPPLY_UA = const(2968)
+_SHUTDOWN_UA = const(1)  # uA, rounded up: 0.7 in shutdown (page 2)
 _CHUNK = const(12)  # samples of one burst
 _FEW = const(8)  # of an early one, and what two others leave of a full FIFO
 _DEPTH = const(32)

@@ -12,6 +12,7 @@ _CONFIGURATION = const(0x01)
 _CONVERSION = const(44000)  # typically
 # uA: 600 during a conversion (page 1), 44 ms of each second; vitalwire_tools.power reads it
 _SUPPLY_UA = const(26)
+_SHUTDOWN_UA = const(2)  # uA, rounded up: 1.65 in shutdown (page 3)
 
 
 class MAX30205(Sensor):

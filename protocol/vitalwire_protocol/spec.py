@@ -657,6 +657,12 @@ SETTINGS: dict[Setting, SettingRule] = {
     Setting.LOW_MV: SettingRule(0, 0, 5000),
 }
 
+
+def cycle(on_s: int, every_s: int) -> bool:
+    """Return whether sensors can be on for `on_s` of every `every_s` seconds; both 0: always."""
+    return 0 < on_s < every_s or on_s == every_s == 0
+
+
 # ---------------------------------------------------------------- captures (CBOR sequence, RFC 8742)
 
 

@@ -33,10 +33,13 @@ MADE_UP = Shares(
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> Board:
     """A board with round figures: 10 mA idle, 30 busy; one sensor of 2 mA, a regulator of 1 mA, 100 mAh."""
-    currents: dict[str, Any] = {"idle_ua": 10_000, "busy_ua": 30_000, "radio_ua": {"ble": (60_000, 110_000)}}
+    currents: dict[str, Any] = {"idle_ua": 10_000, "busy_ua": 30_000, "light_sleep_ua": 1000}
+    currents["radio_ua"] = {"ble": (60_000, 110_000)}
     chip = replace(chips()["esp32"], name="tiny", **currents)
     monkeypatch.setattr(power, "chips", lambda: {"tiny": chip})
-    monkeypatch.setattr(power, "driver", lambda part: {"max30205": {"_SUPPLY_UA": 2000}}.get(part, {}))
+    monkeypatch.setattr(
+        power, "driver", lambda part: {"max30205": {"_SUPPLY_UA": 2000, "_SHUTDOWN_UA": 100}}.get(part, {})
+    )
     monkeypatch.setitem(LINKS, "ble", Radio(0.02, 1e6))
     known = ALL["virtual"]
     sensor = next(each for each in known.sensors if each.part == "max30205")
@@ -67,6 +70,27 @@ def test_a_radio_is_counted_over_the_idle_processor(small: Board) -> None:
     assert found.ma == pytest.approx(17 + 1.8)
 
 
+def test_a_pause_costs_least_where_nothing_keeps_the_processor(small: Board) -> None:
+    """On for a tenth: a tenth of the work and of the sensor; the rest asleep without a link, idle with one."""
+    tenth = Choice(on_s=6, every_s=60)
+    found = power.budget(small, replace(tenth, link="idle"), MADE_UP)
+    rows = [(row.part, row.duty, row.ma) for row in found.rows]
+    assert [row[0] for row in rows] == ["tiny, idle", "tiny, busy", "tiny, asleep", "max30205", "max30205, off", "R1"]
+    expected = ((0.085, 10.0), (0.015, 30.0), (0.9, 1.0), (0.1, 2.0), (0.9, 0.1), (1.0, 1.0))
+    assert [row[1:] for row in rows] == [pytest.approx(each) for each in expected]
+    assert found.ma == pytest.approx(0.85 + 0.45 + 0.9 + 0.2 + 0.09 + 1)
+    awake = {row.part: row.duty for row in power.budget(small, replace(tenth, link="ble"), MADE_UP).rows}
+    assert awake["tiny, idle"] == pytest.approx(0.98)
+    assert awake["ble, sending"] == pytest.approx(0.0008)
+    assert not any("asleep" in part for part in awake)
+
+
+def test_a_part_that_cannot_rest_saves_nothing(small: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a driver gives no current for the chip's shutdown, it takes while off what it takes while on."""
+    monkeypatch.setattr(power, "driver", lambda part: {"_SUPPLY_UA": 2000})
+    assert power.budget(small, Choice(off=frozenset({"max30205"})), MADE_UP).ma == pytest.approx(17)
+
+
 def test_each_choice_and_its_cost(small: Board) -> None:
     """Every choice one step away is there, with the hours it gives; a link that the chip's data do not cover is not."""
     found = {(cost.what, cost.to): cost for cost in power.costs(small, Choice(), MADE_UP)}
@@ -75,7 +99,10 @@ def test_each_choice_and_its_cost(small: Board) -> None:
         ("frame", "4000 ms"): 16,
         ("link", "idle"): 16,
         ("link", "ble (estimate)"): 18.8,
-        ("sensor", "max30205 off"): 15,
+        ("sensors", "30 s of 60 s"): 9 + 3 + 1.05 + 1,
+        ("sensors", "10 s of 60 s"): 58 / 6 + 1 + 2.5 / 6 + 1,
+        ("sensors", "30 s of 600 s"): 9.9 + 0.3 + 0.195 + 1,
+        ("sensor", "max30205 off"): 15.1,
     }
     assert found.keys() == taken.keys()
     for key, milliamperes in taken.items():
@@ -83,6 +110,9 @@ def test_each_choice_and_its_cost(small: Board) -> None:
         assert found[key].more == pytest.approx(100 / milliamperes - 100 / 17), key
     back = power.costs(small, Choice(off=frozenset({"max30205"})), MADE_UP)
     assert back[-1].to == "max30205 on"
+    assert ("sensors", "always on") in {
+        (cost.what, cost.to) for cost in power.costs(small, Choice(on_s=1, every_s=2), MADE_UP)
+    }
     assert back[-1].more < 0
 
 
@@ -95,7 +125,8 @@ def test_every_board_computes(board: Board) -> None:
     assert all(0 < row.duty <= 1 and row.ma > 0 for row in found.rows)
     assert {row.part for row in found.rows} >= {sensor.part for sensor in board.sensors}
     hours = {(cost.what, cost.to): cost.more for cost in power.costs(board, Choice(), measured, cell_mah=300)}
-    assert all(more > 0 for (what, _), more in hours.items() if what == "sensor")
+    assert all(more >= 0 for (what, _), more in hours.items() if what == "sensor")
+    assert all(more > 0 for (what, _), more in hours.items() if what == "sensors")
     assert hours["policy", "seal"] > 0 > hours["link", "wifi (estimate)"]
 
 
@@ -106,6 +137,8 @@ def test_every_board_computes(board: Board) -> None:
         (Choice(frame_ms=3), "no frame of 3 ms was measured; 2000, 4000 were"),
         (Choice(link="wire"), "no link 'wire'; there are idle, serial, ble, wifi"),
         (Choice(link="wifi"), "what tiny takes for 'wifi' is not known; boards/chips.toml gives none"),
+        (Choice(on_s=60, every_s=60), "60 s of 60 s is no cycle: on is shorter than every, or both are 0"),
+        (Choice(every_s=60), "0 s of 60 s is no cycle: on is shorter than every, or both are 0"),
         (Choice(off=frozenset({"eeg"})), "small has no 'eeg'; it has max30205"),
     ],
 )

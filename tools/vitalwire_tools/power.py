@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vitalwire_protocol import spec
+
 from .codegen.board import Board
 from .codegen.chips import chips
 from .codegen.parts import driver
@@ -40,6 +42,10 @@ LINKS: dict[str, Radio | None] = {
 }
 
 
+# (on_s, every_s) that `costs` compares with.
+CYCLES = ((0, 0), (30, 60), (10, 60), (30, 600))
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """One run of the benchmark: the processor's share without the link, the link's to a reader, bytes a second."""
@@ -60,12 +66,22 @@ class Shares:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """How a board is run: policy, frame length in ms, link, and the parts that are off."""
+    """How a board is run: policy, frame length in ms, link, the parts that are off.
+
+    Its sensors are on for `on_s` of every `every_s` seconds; both 0: always.
+    """
 
     policy: str = "sign"
     frame_ms: int = 2000
     link: str = "serial"
     off: frozenset[str] = frozenset()
+    on_s: int = 0
+    every_s: int = 0
+
+    @property
+    def duty(self) -> float:
+        """The part of the time that the sensors are on."""
+        return self.on_s / self.every_s if self.every_s else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +155,16 @@ def _consumers(board: Board, choice: Choice, measured: Shares) -> Iterator[tuple
             raise PowerError(f"{board.name} has no {part!r}; it has {', '.join(s.part for s in board.sensors)}")
     if choice.link not in LINKS:
         raise PowerError(f"no link {choice.link!r}; there are {', '.join(LINKS)}")
-    busy = work.share + (work.link if choice.link != "idle" else 0.0)
-    yield f"{chip.name}, idle", 1 - busy, chip.idle_ua / 1000
+    if not spec.cycle(choice.on_s, choice.every_s):
+        raise PowerError(f"{choice.on_s} s of {choice.every_s} s is no cycle: on is shorter than every, or both are 0")
+    # In a pause nothing is to be framed, and the processor sleeps unless a link needs it.
+    on = choice.duty
+    asleep = 1 - on if choice.link == "idle" else 0.0
+    busy = on * (work.share + (work.link if choice.link != "idle" else 0.0))
+    yield f"{chip.name}, idle", 1 - busy - asleep, chip.idle_ua / 1000
     yield f"{chip.name}, busy", busy, chip.busy_ua / 1000
+    if asleep:
+        yield f"{chip.name}, asleep", asleep, chip.light_sleep_ua / 1000
     radio = LINKS[choice.link]
     if radio:
         if choice.link not in chip.radio_ua:
@@ -149,10 +172,14 @@ def _consumers(board: Board, choice: Choice, measured: Shares) -> Iterator[tuple
         listening, sending = chip.radio_ua[choice.link]
         # The data sheet's figures hold the idle processor, which has its own row.
         yield f"{choice.link}, listening", radio.listens, (listening - chip.idle_ua) / 1000
-        yield f"{choice.link}, sending", 8 * work.bytes_per_s / radio.bits_per_s, (sending - chip.idle_ua) / 1000
+        yield f"{choice.link}, sending", on * 8 * work.bytes_per_s / radio.bits_per_s, (sending - chip.idle_ua) / 1000
     for sensor in board.sensors:
-        if sensor.part not in choice.off:
-            yield sensor.part, 1.0, _supply_ua(sensor.part) / 1000
+        runs = 0.0 if sensor.part in choice.off else on
+        supply, shutdown = _currents(sensor.part)
+        if runs:
+            yield sensor.part, runs, supply / 1000
+        if runs < 1:
+            yield f"{sensor.part}, off", 1 - runs, shutdown / 1000
     if board.power.regulator_ua:
         yield board.power.regulator or "regulator", 1.0, board.power.regulator_ua / 1000
 
@@ -167,11 +194,15 @@ def _work(choice: Choice, measured: Shares) -> Work:
     return measured.rows[choice.policy, choice.frame_ms]
 
 
-def _supply_ua(part: str) -> int:
-    found = driver(part).get("_SUPPLY_UA")
-    if not isinstance(found, int):
+def _currents(part: str) -> tuple[int, int]:
+    """Return what it takes on and off, in uA; without `_SHUTDOWN_UA` being off saves nothing."""
+    known = driver(part)
+    supply = known.get("_SUPPLY_UA")
+    if not isinstance(supply, int):
         raise PowerError(f"what {part} takes is not known: firmware/sensors/{part}.py gives no _SUPPLY_UA")
-    return found
+    shutdown = known.get("_SHUTDOWN_UA", supply)
+    assert isinstance(shutdown, int)
+    return supply, shutdown
 
 
 def _others(board: Board, choice: Choice, measured: Shares) -> Iterator[tuple[str, str, Choice]]:
@@ -184,5 +215,9 @@ def _others(board: Board, choice: Choice, measured: Shares) -> Iterator[tuple[st
     for link, radio in LINKS.items():
         if link != choice.link and (radio is None or link in chips()[board.chip].radio_ua):
             yield "link", link + (" (estimate)" if radio else ""), replace(choice, link=link)
+    for on_s, every_s in CYCLES:
+        if (on_s, every_s) != (choice.on_s, choice.every_s):
+            to = f"{on_s} s of {every_s} s" if every_s else "always on"
+            yield "sensors", to, replace(choice, on_s=on_s, every_s=every_s)
     for part in dict.fromkeys(sensor.part for sensor in board.sensors):
         yield "sensor", f"{part} {'on' if part in choice.off else 'off'}", replace(choice, off=choice.off ^ {part})

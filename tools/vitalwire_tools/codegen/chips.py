@@ -30,6 +30,7 @@ class Chip:
     bootloader: int
     idle_ua: int
     busy_ua: int
+    light_sleep_ua: int
     radio_ua: dict[str, tuple[int, int]]
 
 
@@ -40,7 +41,7 @@ def chips() -> dict[str, Chip]:
     for name, facts in tomllib.loads((BOARDS / "chips.toml").read_text()).items():
         spans = facts.pop("gpio")
         arch, bootloader = facts.pop("arch"), facts.pop("bootloader")
-        power = {key: facts.pop(key) for key in ("idle_ua", "busy_ua")}
+        power = {key: facts.pop(key) for key in ("idle_ua", "busy_ua", "light_sleep_ua")}
         power["radio_ua"] = {link: (listening, sending) for link, (listening, sending) in facts.pop("radio_ua").items()}
         gpio = frozenset(pin for first, last in spans for pin in range(first, last + 1))
         found[name] = Chip(

@@ -22,6 +22,10 @@ def power(
         str, typer.Option(metavar="|".join(reckoning.LINKS), help="To a reader; idle: none is there.")
     ] = "serial",
     off: Annotated[list[str] | None, typer.Option(metavar="PART", help="A sensor to be off; may be repeated.")] = None,
+    on: Annotated[int, typer.Option(metavar="S", min=0, help="Seconds the sensors are on, of --every.")] = 0,
+    every: Annotated[
+        int, typer.Option(metavar="S", min=0, help="Seconds from one start of the sensors to the next; 0: always on.")
+    ] = 0,
     cell: Annotated[int, typer.Option(metavar="MAH", min=0, help="The cell, in place of the board's own.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
@@ -30,7 +34,7 @@ def power(
     Currents are data sheets' typical ones; radios are estimates.
     """
     found = find(board)
-    choice = reckoning.Choice(policy, frame_ms, link, frozenset(off or ()))
+    choice = reckoning.Choice(policy, frame_ms, link, frozenset(off or ()), on, every)
     try:
         measured = reckoning.shares()
         budget = reckoning.budget(found, choice, measured, cell)
@@ -54,9 +58,10 @@ def power(
     table = output.plain("", "part", "duty", "mA", "share")
     for row in budget.rows:
         table.add_row(row.part, f"{100 * row.duty:.1f} %", f"{row.ma:.3f}", f"{100 * row.share:.1f} %")
+    cycle = f", sensors on {on} s of {every} s" if every else ""
     life = output.plain()
     life.add_row("board", found.title)
-    life.add_row("run as", f"policy {policy}, frames of {frame_ms} ms, link {link}")
+    life.add_row("run as", f"policy {policy}, frames of {frame_ms} ms, link {link}{cycle}")
     life.add_row("together", f"{budget.ma:.1f} mA" + (", the radio estimated" if radio else ""))
     life.add_row("cell", f"{cell or found.power.cell_mah} mAh")
     life.add_row("lasts", f"{budget.hours:.1f} h")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..faults import Fault
 from .base import Refused, SpiChip
 
-RESET, START, RDATAC, SDATAC, RREG, WREG = 0x06, 0x08, 0x10, 0x11, 0x20, 0x40
+WAKEUP, STANDBY, RESET, START, RDATAC, SDATAC, RREG, WREG = 0x02, 0x04, 0x06, 0x08, 0x10, 0x11, 0x20, 0x40
 ID, CONFIG1, CONFIG2, LOFF, CH1SET, CH2SET, RLD_SENS, LOFF_SENS, LOFF_STAT, RESP1, RESP2 = range(11)
 DECODE_US = 4e6 / 512_000  # four clocks of the internal oscillator for each byte of a command
 REFERENCE_US = 150_000
@@ -47,6 +47,7 @@ class Ads1292r(SpiChip):
         """See Chip."""
         self.registers = {address: value for address, (value, _, _) in REGISTERS.items()}
         self.continuous = True
+        self.standby = False
         self.unread = -1  # the newest sample, until somebody reads it
         self.settled_at = float("inf")
         self._frame = bytearray()
@@ -83,7 +84,13 @@ class Ads1292r(SpiChip):
         return 0
 
     def _command(self, command: int, now: int) -> None:
-        if command == RESET:
+        if self.standby and command != WAKEUP:
+            raise Refused("ads1292r: only WAKEUP ends standby")
+        if command in {WAKEUP, STANDBY}:
+            self.standby = command == STANDBY
+            if self.standby:
+                self.clock.stop()
+        elif command == RESET:
             self.begin()
             self.clock.stop()
             frame = self._frame
@@ -97,7 +104,7 @@ class Ads1292r(SpiChip):
             raise Refused(f"ads1292r: there is no command 0x{command:02X} here")
 
     def _register(self, position: int, value: int, now: int) -> int:
-        if self.continuous:
+        if self.continuous or self.standby:
             raise Refused("ads1292r: registers wait for SDATAC")
         if position == 1 and value:
             raise Refused("ads1292r: one register at a time")
