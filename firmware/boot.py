@@ -72,7 +72,12 @@ def build(app):
     on_trial, failed = _slots(root, hal)
     texts, print_, contents = _papers(board, config)
     config.thumbprint = print_
-    journal = app.journal = Journal(hal.partition("journal"), config.when_full == "stop")
+    try:
+        flash = hal.partition("journal")
+    except OSError:
+        print('vitalwire: this flash has no partition "journal": flash an image of "vitalwire board image"')
+        return False
+    journal = app.journal = Journal(flash, config.when_full == "stop")
     journal.groups = config.policy == "seal"
     if not journal.mount() and config.counted:
         print("vitalwire: counters lost: provision a new key")

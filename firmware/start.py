@@ -1,7 +1,6 @@
 # Puts the parts together for this chip and starts them; when this ends, MicroPython's own prompt follows.
 import gc
 import sys
-import time
 
 if sys.platform == "esp32":
     import hal.esp32 as hal
@@ -29,7 +28,4 @@ try:
 except Exception as e:
     # a bug of ours must not end the recording: say it to whoever listens, and start over
     sys.print_exception(e)
-    if hal.reset_cause() == CAUSE_FAULT:
-        # again: leave time for ctrl-C, which gives the prompt
-        time.sleep(5)
     hal.reset(CAUSE_FAULT)

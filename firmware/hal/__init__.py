@@ -32,7 +32,8 @@
 #   station()       the Wi-Fi station as network.WLAN, or None: there is a network without one
 #   date(s)         seconds since 1970 by the calendar that TLS goes by, and nothing else; set first, if given
 #   unique_id()     bytes that name this chip
-#   reset(cause)    start over for this reason; reset_cause(): why the last start was, one of wire.CAUSE_*
+#   reset(cause)    start over for this reason, a chip after one fault upon another in 5 s, so that ctrl-C gives the
+#                   prompt; reset_cause(): why the last start was, one of wire.CAUSE_*
 #   sleep(s)        deep sleep for so many seconds, then a start for CAUSE_DEEP_SLEEP
 #   feed()          feed the watchdog, which starts at the first call
 #   leave()         give the board to whoever has the prompt: a watchdog that started waits an hour

@@ -9,18 +9,21 @@ import esp32
 import machine
 import micropython
 from micropython import const
-from wire import CAUSE_BROWN_OUT, CAUSE_POWER_ON
+from wire import CAUSE_BROWN_OUT, CAUSE_FAULT, CAUSE_HARD_RESET, CAUSE_POWER_ON
 
 _WATCHDOG_MS = const(10000)
 _HOUR_MS = const(3600000)
+_LONGEST = const(100000000)  # us of a rest
 _SINCE_1970 = const(946684800)  # s until 2000
 # RTC_CNTL_RESET_STATE_REG, whose low six bits say why the processor was reset (rtc_cntl_reg.h of each chip), and what
 # they say of a brown-out, which MicroPython calls power-on.
 _RESET_STATE = {"esp32": 0x3FF48034, "esp32s3": 0x60008038, "esp32c3": 0x60008038}
 _BROWN_OUT = const(15)
 
-# What reset() was told survives in the clock's memory; otherwise machine.reset_cause() has the numbers of CAUSE_*.
-_cause = (machine.RTC().memory() or (machine.reset_cause(),))[0]
+# What reset() was told survives in the clock's memory, unless somebody else's words stand there; otherwise
+# machine.reset_cause() has the numbers of CAUSE_*, and 0 for what it has no name for: USB, JTAG, a glitch.
+_told = machine.RTC().memory()
+_cause = _told[0] if len(_told) == 1 else machine.reset_cause() or CAUSE_HARD_RESET
 
 
 def _browned_out():
@@ -35,12 +38,13 @@ if _cause == CAUSE_POWER_ON and _browned_out():
 machine.RTC().memory(b"")
 _raw = time.ticks_us()
 _now = 0
-_entered = -1
 _watchdog = None
 _lines = []
 _fell = False  # whether any line may have
 _poll = select.poll()
 _poll.register(sys.stdin, select.POLLIN)
+# One for all: what NVS() opens is never closed, and is not the collector's to free.
+_nvs = esp32.NVS("vitalwire")
 
 
 # ticks_us wraps at 2^30 (18 minutes); differences are good for half of that.
@@ -63,16 +67,15 @@ def files():
 def recall(name):
     value = bytearray(128)
     try:
-        n = esp32.NVS("vitalwire").get_blob(name, value)
+        n = _nvs.get_blob(name, value)
     except OSError:
         return None
     return bytes(value[:n])
 
 
 def keep(name, value):
-    nvs = esp32.NVS("vitalwire")
-    nvs.set_blob(name, value)
-    nvs.commit()
+    _nvs.set_blob(name, value)
+    _nvs.commit()
 
 
 def _bus(kind, number):
@@ -103,7 +106,7 @@ class irq:
     def __init__(self, pin, wakes=True):
         self.wakes = wakes
         self.first = array("i", (0,))
-        self.fell = False
+        self.fell = self.woke = False
         self.pin = machine.Pin(pin, machine.Pin.IN, machine.Pin.PULL_UP)
         self.pin.irq(self._edge, machine.Pin.IRQ_FALLING)
         _lines.append(self)
@@ -112,6 +115,7 @@ class irq:
         global _fell
         if not self.fell:
             self.first[0] = time.ticks_us()
+            self.woke = False
             self.fell = _fell = True
 
     def seen(self):
@@ -201,17 +205,20 @@ def edge():
     return _fell
 
 
+# In small integers: ticks have outgrown them after 18 minutes, and would leave garbage at each turn. An edge that
+# nobody takes ends one rest only. FreeRTOS waits for its own tick, 10 ms, unless an interrupt comes.
 def idle(until):
-    global _entered
-    before = _entered
-    _entered = ticks()
-    while ticks() < until:
+    left = min(until - ticks(), _LONGEST)
+    end = time.ticks_add(_raw, left)
+    while left > 0:
         for line in _lines:
-            if line.fell and line.wakes and _entered - time.ticks_diff(_raw, line.first[0]) > before:
+            if line.fell and line.wakes and not line.woke:
+                line.woke = True
                 return
-        # An edge's handler runs between these calls; a millisecond is the scheduler's grain.
-        for _ in _poll.ipoll(min((until - _now) // 1000, 1)):
+        # an edge's handler runs between these calls
+        for _ in _poll.ipoll(min(left // 1000, 1)):
             return
+        left = time.ticks_diff(end, time.ticks_us())
 
 
 def spend(kind, n):
@@ -259,15 +266,18 @@ class _Stream:
     def readinto(self, buffer):
         one = self.one
         for n in range(len(buffer)):
-            if not any(True for _ in _poll.ipoll(0)):
+            for _ in _poll.ipoll(0):
+                sys.stdin.buffer.readinto(one)
+                buffer[n] = one[0]
+                break
+            else:
                 return n
-            sys.stdin.buffer.readinto(one)
-            buffer[n] = one[0]
         return len(buffer)
 
-    # The console's driver blocks once its FIFO of 128 bytes is full, so no more than that is given at once.
+    # The console's driver waits once its FIFO of 128 bytes is full, while 260 bytes that come in find room: no more is
+    # given at once than a Link reads in between.
     def write(self, buffer, n):
-        return sys.stdout.buffer.write(buffer, min(n, 128)) or 0
+        return sys.stdout.buffer.write(buffer, min(n, 64)) or 0
 
 
 stream = _Stream()
@@ -277,10 +287,14 @@ def random(n):
     return os.urandom(n)
 
 
+# A radio that does not start makes no noise.
 def entropy(on):
     from links.radio import switch
 
-    return switch(on)
+    try:
+        return switch(on)
+    except OSError:
+        return False
 
 
 def station():
@@ -303,7 +317,14 @@ def unique_id():
 
 def reset(cause):
     machine.RTC().memory(bytes((cause,)))
-    machine.reset()
+    try:
+        if cause == CAUSE_FAULT:
+            again = _cause == CAUSE_FAULT
+            print("vitalwire: a fault, so it starts over", "in 5 s; ctrl-C gives the prompt" if again else "")
+            time.sleep(5 if again else 0)
+        machine.reset()
+    except KeyboardInterrupt:
+        leave()
 
 
 def reset_cause():
