@@ -20,37 +20,49 @@ def start(hal, config):
     # online(now), the same for all links
     global _wifi
     if _wifi is None:
-        station = hal.station()
-        if station:
-            station.active(True)
-        _wifi = Wifi(hal, station, config.ntp)
+        _wifi = Wifi(hal, hal.station, config.ntp)
     return _wifi.online
 
 
 class Wifi:
-    # station: as network.WLAN, or None where there is a network without one
+    # station: a function that gives the network.WLAN, or None where there is a network without one. A radio that does
+    # not start is tried again like a network that is not there; the rest of the board goes on.
+    _station = False  # until there is one
+
     def __init__(self, hal, station, ntp, port=_NTP):
         self._hal = hal
-        self._station = station
+        self._make = station
         self._ntp = ntp, port
         self._at = self._asked = 0
         self._tries = 0
         self._socket = None
+        self._started()
+
+    def _started(self):
+        # whether the radio has
+        try:
+            if self._station is False:
+                self._station = self._make()
+            if self._station:
+                self._station.active(True)
+            return True
+        except OSError:
+            return False
 
     def online(self, now):
         # to be asked again and again: it sees to it that there is a network
         station = self._station
-        if not station or station.isconnected():
+        if station is None or (station and station.isconnected()):
             self._tries = self._at = 0
             return self._hal.date() >= _MADE or self._date(now)
         if now >= self._at:
             self._at = now + (_TRY << self._tries)
             self._tries = min(self._tries + 1, _DOUBLES)
             name = self._hal.recall("ssid")
-            if name:
+            if name and self._started():
                 try:
-                    station.disconnect()
-                    station.connect(name.decode(), (self._hal.recall("psk") or b"").decode())
+                    self._station.disconnect()
+                    self._station.connect(name.decode(), (self._hal.recall("psk") or b"").decode())
                 except OSError:
                     pass  # at the next try
         return False

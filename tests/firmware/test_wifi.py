@@ -19,7 +19,12 @@ import json, sys, time
 from hal.virtual_network import WLAN
 from links.wifi import Wifi
 class Station(WLAN):
-    tries = 0
+    tries = dead = 0
+    def active(self, on):
+        if self.dead:
+            self.dead -= 1
+            raise OSError(0x101)
+        WLAN.active(self, on)
     def connect(self, name, password):
         self.tries += 1
         WLAN.connect(self, name, password)
@@ -40,8 +45,11 @@ def air(text):
 S = 1_000_000
 hal = Hal()
 station = Station(sys.argv[1])
-station.active(True)
-wifi = Wifi(hal, station, "127.0.0.1", int(sys.argv[2]))
+def begin(dead=0):
+    global wifi
+    station.dead = dead
+    wifi = Wifi(hal, lambda: station, "127.0.0.1", int(sys.argv[2]))
+begin()
 def until(now, limit=3000):
     # asks once a second until there is a network; returns when that was
     while now < limit and not wifi.online(now * S):
@@ -57,6 +65,12 @@ def run(folder: Path, micropython: Run, script: str, port: int = 9) -> list[Any]
     told = json.loads(micropython(SCRIPT + script, str(folder / "air"), str(port)).stdout)
     assert isinstance(told, list)
     return told
+
+
+def test_a_radio_that_does_not_start_is_tried_again(tmp_path: Path, micropython: Run) -> None:
+    """Neither the start of the link nor a later try fails because of it, and the network is joined once it does."""
+    script = "begin(3)\nair('ward\\npass word')\na = until(0)\nsay(a, station.tries, station.dead)"
+    assert run(tmp_path, micropython, script) == [46, 1, 0]
 
 
 def test_it_associates_again_whenever_the_network_was_lost(tmp_path: Path, micropython: Run) -> None:
