@@ -65,14 +65,18 @@ def test_an_image_holds_everything_the_board_needs(board: Board) -> None:
 
 
 def test_files_are_for_the_chips_processor() -> None:
-    """Every module's native code is for its chip: Xtensa with windows for ESP32 and S3, RV32IMC for C3."""
+    """Every module's code is for its chip, Xtensa with windows or RV32IMC, and for MicroPython 1.24 and newer."""
     native = {"xtensawin": 10, "rv32imc": 11}  # MP_NATIVE_ARCH_*, in bits 2 to 5 of the third byte
     for name in ("espressif_esp32_devkitc", "espressif_esp32c3_devkitm1"):
         arch = chips()[ALL[name].chip].arch
         files = device_files(ALL[name], arch)
         kinds = {content[2] >> 2 & 15 for path, content in files.items() if path.endswith(".mpy")}
         assert kinds == {0, native[arch]}
-        assert {content[:2] for path, content in files.items() if path.endswith(".mpy")} == {b"M\x06"}
+        heads = {content[:4] for path, content in files.items() if path.endswith(".mpy")}
+        # version 6, for native code 6.3, and small integers of no more bits than a chip has: what 1.24 loads
+        assert {head[:2] for head in heads} == {b"M\x06"}
+        assert {head[2] & 3 for head in heads if head[2]} == {3}
+        assert max(head[3] for head in heads) <= 31
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
