@@ -40,11 +40,14 @@ class Ward:
         links: list[str],
         files: Callable[[Identity], dict[str, bytes]] | None = None,
         settings: dict[str, Any] | None = None,
+        keys: dict[str, bytes] | None = None,
         **options: Any,
     ) -> VirtualBoard:
-        """Start a board that is enrolled, with these links and the files of its certificate."""
+        """Start a board that is enrolled, with these links, the files of its certificate and others' public keys."""
         folder = self.folder / f"board{len(list(self.folder.iterdir()))}"
-        identity = create(folder, settings={"links": links, "frame_ms": 1000, "status_s": 5, **(settings or {})})
+        identity = create(
+            folder, settings={"links": links, "frame_ms": 1000, "status_s": 5, **(settings or {})}, **(keys or {})
+        )
         put(folder, (files or self.authority.device)(identity))
         with Registry(self.site.registry) as registry:
             registry.enrol(crypto.thumbprint(identity.public_key), "virtual", secret=identity.secret)
@@ -57,6 +60,14 @@ class Ward:
             f'[source.ward]\nkind = "listen"\nlisten = "127.0.0.1:{self.port}"\n'
             f'tls = {{ certificate = "{pem}", key = "{key}", ca = "{self.authority.pem}" }}\n'
         )
+
+    def passkey(self) -> int:
+        """Return what a central has to type to bond with the only board."""
+        with Registry(self.site.registry) as registry:
+            (device,) = registry
+            secret = registry.secret(device.thumbprint)
+        assert secret is not None
+        return crypto.passkey(secret, device.thumbprint)
 
     def seqs(self) -> list[int]:
         """Return the numbers of what is durable: the spool holds all of it, since nothing takes it on."""

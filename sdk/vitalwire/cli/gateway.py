@@ -13,12 +13,14 @@ from vitalwire.errors import UsageError
 
 from . import output
 from .dead import app as dead
+from .jobs import app as jobs
 from .options import Json
 from .quarantine import app as quarantine
 from .spools import ConfigFile, loaded, stored
 
 app = typer.Typer(help="From many boards to any cloud, losing nothing.", no_args_is_help=True)
 app.add_typer(dead, name="dead")
+app.add_typer(jobs, name="jobs")
 app.add_typer(quarantine, name="quarantine")
 
 SWITCH = 0.001  # seconds after which another thread has its turn: verifying must not keep the network waiting

@@ -9,6 +9,7 @@ from .events import (
     Concluded,
     Delivered,
     GatewayEvent,
+    JobChanged,
     Observer,
     QuarantineChanged,
     RoomLost,
@@ -19,6 +20,7 @@ from .events import (
     Spooled,
 )
 from .gateway import Gateway
+from .jobs import Content, Job, JobKind, Jobs, JobStage
 from .operate import log_as_lines, objectives_file, operate
 from .operations import Report, report
 
@@ -26,9 +28,15 @@ __all__ = [
     "Buried",
     "Concluded",
     "Config",
+    "Content",
     "Delivered",
     "Gateway",
     "GatewayEvent",
+    "Job",
+    "JobChanged",
+    "JobKind",
+    "JobStage",
+    "Jobs",
     "Observer",
     "QuarantineChanged",
     "Report",

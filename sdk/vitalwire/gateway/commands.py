@@ -1,4 +1,4 @@
-"""Commands that sinks' peers ask for, to whatever port a device is at now; who may ask is the sinks' business.
+"""Commands that sinks' peers and jobs ask for, to whatever port a device is at now; who may ask is the sinks' business.
 
 Asked in the event loop, carried out in the intake's thread, which alone speaks with controllers.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
-from vitalwire.control import Answered, Refused, Unanswered
+from vitalwire.control import Answered, Question, Refused, Unanswered
 from vitalwire.errors import UsageError
 from vitalwire.messages import Descriptor
 from vitalwire.registry import Registry
@@ -22,10 +22,13 @@ from .port import Desk, Port
 MOST_WAITING = 256  # commands, beyond which more are answered as if the device were away
 
 
+Reply: TypeAlias = Mapping[int, Any] | Result | int | None  # fields of the reply, why not, or None: no answer
+
+
 class _Waiting(NamedTuple):
     device: str
-    asked: Asked
-    tell: Callable[[Result | int | None], None]
+    question: Question
+    tell: Callable[[Reply], None]
 
 
 class Commands:
@@ -39,7 +42,7 @@ class Commands:
         self._tickets: dict[tuple[Port, int], _Waiting] = {}
         self._channels: dict[str, Mapping[str, int]] = {}
 
-    # ------------------------------------------------------------ for sinks, in the event loop
+    # ------------------------------------------------------------ for sinks and jobs, in the event loop
 
     def channels(self, device: str) -> Mapping[str, int]:
         """Return the ids of a device's channels by name, as its newest descriptor since we began has them."""
@@ -49,16 +52,21 @@ class Commands:
         """Return how the device answered, None if it is at no port or did not answer."""
         if asked.command is Command.SET_TIME:
             return Result.OK if self._set_time else Result.NOT_ALLOWED
-        loop = asyncio.get_running_loop()
-        answered: asyncio.Future[Result | int | None] = loop.create_future()
+        found = await self.ask(device, Question(asked.command, asked.argument))
+        return Result.OK if isinstance(found, Mapping) else found
 
-        def tell(result: Result | int | None) -> None:
-            loop.call_soon_threadsafe(lambda: None if answered.done() else answered.set_result(result))
+    async def ask(self, device: str, question: Question) -> Reply:
+        """Return what the device answered: the fields of its reply by `spec.CommandKey`, or why it did not do it."""
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[Reply] = loop.create_future()
+
+        def tell(reply: Reply) -> None:
+            loop.call_soon_threadsafe(lambda: None if answered.done() else answered.set_result(reply))
 
         with self._desk.changed:
             if len(self._waiting) + len(self._tickets) >= MOST_WAITING:
                 return None
-            self._waiting.append(_Waiting(device, asked, tell))
+            self._waiting.append(_Waiting(device, question, tell))
             self._desk.changed.notify()
         return await answered
 
@@ -68,8 +76,8 @@ class Commands:
         """Note which channels a device has."""
         self._channels[device] = {channel.name: channel.id for channel in descriptor.channels}
 
-    def ask(self, ways: Mapping[bytes, Iterable[Port]], now: float) -> None:
-        """Ask what waits, each device through a port where it has proven who it is."""
+    def send(self, ways: Mapping[bytes, Iterable[Port]], now: float) -> None:
+        """Send what waits, each device through a port where it has proven who it is."""
         while self._waiting:
             with self._desk.changed:
                 waiting = self._waiting.popleft()
@@ -78,7 +86,7 @@ class Commands:
                 waiting.tell(None)
                 continue
             try:
-                ticket = port.line.controller.request(waiting.asked.command, waiting.asked.argument, now=now)
+                ticket = port.line.controller.request(*waiting.question, now=now)
             except UsageError:
                 waiting.tell(None)
             else:
@@ -102,8 +110,8 @@ class Commands:
             waiting = self._tickets.pop((port, event.ticket), None)
             if waiting is not None:
                 match event:
-                    case Answered():
-                        waiting.tell(Result.OK)
+                    case Answered(_, _, fields):
+                        waiting.tell(fields)
                     case Refused(_, _, result):
                         waiting.tell(result)
                     case Unanswered():

@@ -114,7 +114,20 @@ class Buried:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class JobChanged:
+    """A job for a device of this name is at another stage, one of `jobs.Stage`; `why` it was refused."""
+
+    number: int
+    device: str
+    kind: str
+    title: str
+    stage: str
+    why: str = ""
+
+
 GatewayEvent: TypeAlias = (
     SourceChanged | Concluded | Spooled | SpoolChanged | QuarantineChanged | RoomLost | SinkChanged | Delivered | Buried
-)
+    | JobChanged
+)  # fmt: skip
 Observer: TypeAlias = Callable[[GatewayEvent], None]

@@ -18,9 +18,11 @@ from vitalwire.sinks import make as make_sink
 from vitalwire.spool import Bound, Full, Lost, Quarantine, Spool, State
 
 from .config import Config
+from .courier import Courier
 from .delivery import Delivery
 from .events import GatewayEvent, Observer, RoomLost, SourceChanged, Spooled
 from .intake import Intake
+from .jobs import Jobs
 from .quarantine import SOURCE, release
 from .sources import Door
 from .sources import make as make_source
@@ -40,6 +42,7 @@ class _Open(NamedTuple):
     registry: Registry
     session: Session
     intake: Intake
+    jobs: Jobs
 
 
 class Gateway:
@@ -70,7 +73,7 @@ class Gateway:
 
         Raises VitalwireError for what makes it useless to begin.
         """
-        async with self._opened() as (spool, quarantine, registry, session, intake):
+        async with self._opened() as (spool, quarantine, registry, session, intake, jobs):
             for name, settings in self._config.sinks.items():
                 sink = make_sink(settings, session.descriptor)
                 if isinstance(sink, Controlling):
@@ -82,12 +85,13 @@ class Gateway:
                 for name, settings in self._config.sources.items()
             ]
             releasing = asyncio.create_task(release(quarantine, intake.port(SOURCE, ""), self._utc_us))
+            bringing = asyncio.create_task(Courier(jobs, intake.commands, self._tell).run())
             stopping = asyncio.create_task(stop.wait())
             try:
-                await _first([stopping, intake.failed, releasing, *delivering])
+                await _first([stopping, intake.failed, releasing, bringing, *delivering])
             finally:
                 stopping.cancel()
-                await _cancelled([*feeding, releasing])
+                await _cancelled([*feeding, releasing, bringing])
                 await intake.close()
                 for delivery in self._deliveries:
                     delivery.end()
@@ -110,12 +114,13 @@ class Gateway:
             try:
                 quarantine = Quarantine(settings.path, int(settings.quarantine_mb * MEGABYTE))
                 stack.callback(quarantine.close)
+                jobs = stack.enter_context(Jobs(settings.path))
                 session = Session(registry, state)
                 intake = Intake(
                     session, registry, spool, quarantine, self._tell,
                     settle=config.gateway.settle, set_time=config.gateway.set_time, utc_us=self._utc_us,
                 )  # fmt: skip
-                self._open = _Open(spool, quarantine, registry, session, intake)
+                self._open = _Open(spool, quarantine, registry, session, intake, jobs)
                 yield self._open
             finally:
                 self._open = None

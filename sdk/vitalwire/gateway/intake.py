@@ -138,7 +138,7 @@ class Intake:
         if not self._storing.refusal:
             self._ask_again()
         self._acknowledge()
-        self.commands.ask(self._ways, now)
+        self.commands.send(self._ways, now)
         for port in self._open() if tick else {port for port, _ in turns}:
             self._answer(port, now)
         events, self._events = self._events, []

@@ -23,12 +23,14 @@ from ..events import (
     Buried,
     Concluded,
     GatewayEvent,
+    JobChanged,
     QuarantineChanged,
     RoomLost,
     SinkChanged,
     SourceChanged,
     SpoolChanged,
 )
+from ..jobs import JobStage
 from .settings import AuditSettings
 
 _FORGERIES = {
@@ -64,6 +66,9 @@ def described(event: GatewayEvent) -> tuple[int, str, dict[str, Detail]] | None:
             return logging.ERROR, "entries-lost", {"sink": lost.sink, "first": lost.first, "last": lost.last}
         case Buried(sink, entry, why):
             return logging.ERROR, "dead-letter", {"sink": sink, "position": entry.position, "why": why}
+        case JobChanged(number, device, kind, title, stage, why):
+            level = logging.WARNING if stage in (JobStage.REFUSED, JobStage.RETURNED) else logging.INFO
+            return level, f"job-{stage}", {"job": number, "device": device, "kind": kind, "title": title, "why": why}
         case Concluded(source, peer, outcome):
             found = _concluded(outcome)
             return found and (found[0], found[1], {**found[2], "source": source, "peer": peer})
@@ -94,6 +99,8 @@ def _concluded(outcome: object) -> tuple[int, str, dict[str, Detail]] | None:
 
 def is_security(event: GatewayEvent) -> bool:
     """Return whether an event belongs into the audit log."""
+    if isinstance(event, JobChanged):
+        return True
     outcome = event.outcome if isinstance(event, Concluded) else None
     if isinstance(outcome, Refused | Quarantined):
         return outcome.reason in _FORGERIES
