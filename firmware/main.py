@@ -1,4 +1,5 @@
-# The loader, which no update replaces: chooses the application and lets it import itself; see slots.py.
+# The loader, which no update replaces: chooses the application and lets it import itself; see slots.py. Whatever is
+# wrong with one on trial, the board starts over, with the one before: an exception does it, or the watchdog.
 import sys
 
 import slots
@@ -10,6 +11,8 @@ else:
 
     root = files()
 slot = slots.choose(root)
+if slots.load(root).get("tried"):
+    import guard  # noqa: F401
 slots = None
 if slot:
     sys.path.insert(0, slot)
@@ -18,7 +21,7 @@ if slot:
         sys.modules.pop(name, None)
 try:
     import start  # noqa: F401
-except ImportError as e:
+except Exception as e:
     if not slot:
         raise
     sys.print_exception(e)

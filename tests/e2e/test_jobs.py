@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -18,7 +18,7 @@ from vitalwire.gateway import Concluded, Content, Job, JobKind, Jobs, JobStage
 from vitalwire.registry import Registry
 from vitalwire.session import SecurityEvent
 from vitalwire.transports.ble import Ble
-from vitalwire.update import Package
+from vitalwire.update import Package, pack
 from vitalwire_tools.release import release
 from vitalwire_tools.virtual.air import Air
 from vitalwire_tools.virtual.board import VirtualBoard
@@ -91,19 +91,45 @@ def add(ward: Ward, kind: JobKind, content: Content) -> None:
         jobs.add(["virtual"], kind, "something", content)
 
 
-@pytest.fixture(scope="module")
-def package() -> Package:
-    """An update to the same firmware under another name."""
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the courier look, and note how far it is, more often."""
+    monkeypatch.setattr("vitalwire.gateway.courier.LOOK", 0.2)
+    monkeypatch.setattr("vitalwire.gateway.courier.NOTE", 0.0)
+
+
+def whole() -> Package:
+    """Return an update to the same firmware under another name."""
     return release(board_file(), MAKER, "9.9", counter=7)
 
 
+def broken() -> Package:
+    """Return a small update that does not start."""
+    files = {"start.mpy": b"no bytecode", "more.mpy": bytes(20_000)}
+    return pack(MAKER, files, board="virtual", firmware="broken", counter=7)
+
+
 @pytest.mark.asyncio
-@pytest.mark.parametrize("link", [serial, tls, mqtts, ble])
+@pytest.mark.parametrize(
+    ("link", "made", "stage"),
+    [
+        (serial, whole, JobStage.DONE),
+        (tls, broken, JobStage.RETURNED),
+        (mqtts, broken, JobStage.RETURNED),
+        (ble, broken, JobStage.RETURNED),
+    ],
+    ids=["serial", "tls", "mqtts", "ble"],
+)
 async def test_an_update_and_a_configuration_over_every_link(
-    ward: Ward, link: Callable[..., Reached], package: Package, monkeypatch: pytest.MonkeyPatch
+    ward: Ward,
+    link: Callable[..., AbstractContextManager[Reached]],
+    made: Callable[[], Package],
+    stage: JobStage,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Given to a gateway, both reach a board that is read meanwhile, over restarts of the gateway and lost links; the
-    board stays with the update, and every frame is stored once."""
+    job ends as the update does on the board, and every frame is stored once."""
+    package = made()
     with ExitStack() as stack:
         reached = stack.enter_context(link(ward, monkeypatch))
         ward.site.configure(reached.source, NOWHERE)
@@ -122,6 +148,6 @@ async def test_an_update_and_a_configuration_over_every_link(
             if reached.lose:
                 await asyncio.to_thread(reached.lose)
             await ward.site.until(lambda: not job(ward, 2).is_open)
-            assert job(ward, 2).stage == JobStage.DONE, job(ward, 2)
+            assert job(ward, 2).stage == stage, job(ward, 2)
             await ward.whole(len(ward.seqs()) + 5)
     assert not [event for event in ward.site.of(Concluded) if isinstance(event.outcome, SecurityEvent)]

@@ -14,7 +14,8 @@ from vitalwire.errors import CommandError
 from vitalwire.update import Package, apply, confirmed, pack, send
 from vitalwire.verdict import verify
 from vitalwire_protocol.spec import Event, EventKey, Kind
-from vitalwire_tools.release import application, release
+from vitalwire_tools.compile import compile_modules
+from vitalwire_tools.release import release
 from vitalwire_tools.virtual.machine import board_file
 
 from .board_log import events, number, unharmed, until
@@ -64,13 +65,22 @@ def test_an_update_is_confirmed_by_a_reader(bench: Callable[..., Any], tmp_path:
         unharmed([frame for frame in frames if frame.boot == boot], played)
 
 
-def test_an_application_that_does_not_start_is_dropped(bench: Callable[..., Any], tmp_path: Path) -> None:
-    """An update whose application fails is started once; the one before returns, says so, and nothing is lost."""
-    running = bench(speed=20.0, heap=HEAP, maker=crypto.public_point(MAKER))
+@pytest.mark.parametrize(
+    "start", ["import nothing_there", "while True:\n    pass", None], ids=["raises", "hangs", "foreign"]
+)
+def test_an_application_that_does_not_start_is_dropped(
+    bench: Callable[..., Any], tmp_path: Path, start: str | None
+) -> None:
+    """An update whose application fails, hangs or is no bytecode is started once; the one before returns, says so, and
+    nothing is lost."""
+    running = bench(speed=20.0, heap=HEAP, maker=crypto.public_point(MAKER), watchdog=2.0)
     recorder = Recorder(running.board.url, running.registry, tmp_path)
     recorder.run(until(4.0, boot=1))
-    broken = application(board_file(), "broken")
-    broken["start.mpy"] = b"no bytecode"
+    broken = {"start.mpy": b"no bytecode", "more.mpy": bytes(9000)}
+    if start is not None:
+        (tmp_path / "start.py").write_text(start)
+        compile_modules(tmp_path, tmp_path / "made", "x64")
+        broken["start.mpy"] = (tmp_path / "made" / "start.mpy").read_bytes()
     with recorder.client() as client:
         send(client, pack(MAKER, broken, board="virtual", firmware="broken", counter=3))
         apply(client)

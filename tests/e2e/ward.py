@@ -40,7 +40,7 @@ class Ward:
         links: list[str],
         files: Callable[[Identity], dict[str, bytes]] | None = None,
         settings: dict[str, Any] | None = None,
-        keys: dict[str, bytes] | None = None,
+        keys: dict[str, Any] | None = None,
         **options: Any,
     ) -> VirtualBoard:
         """Start a board that is enrolled, with these links, the files of its certificate and others' public keys."""
