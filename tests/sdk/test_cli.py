@@ -47,6 +47,8 @@ COMMANDS = (
     ["gateway"], ["gateway", "run"], ["gateway", "check"], ["gateway", "slo"], ["gateway", "forget"],
     ["gateway", "dead"],
     ["gateway", "dead", "list"], ["gateway", "dead", "show"], ["gateway", "dead", "redrive"],
+    ["gateway", "jobs"], ["gateway", "jobs", "update"], ["gateway", "jobs", "config"], ["gateway", "jobs", "list"],
+    ["gateway", "jobs", "cancel"],
     ["gateway", "quarantine"], ["gateway", "quarantine", "list"], ["gateway", "quarantine", "show"],
     ["gateway", "quarantine", "release"], ["gateway", "quarantine", "discard"],
 )  # fmt: skip
