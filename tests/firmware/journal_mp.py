@@ -1,5 +1,5 @@
 # Runs under MicroPython: a journal on real NOR semantics, driven by a seeded script and cut by power failures, beside a
-# model that remembers every frame. Used by test_journal.py; prints one line, the counts of what was seen.
+# model that remembers every frame. Used by journal/; prints one line, the counts of what was seen.
 import sys
 from hashlib import sha256
 
