@@ -237,7 +237,14 @@ class App:
 
     def counters(self, now):
         journal = self.journal
-        links = self.links
+        resent = bad = overruns = lost = down = 0
+        for link in self.links:
+            resent += link.window.resent
+            bad += link.bad()
+        for stream in self.streams:
+            overruns += stream.overruns
+            lost += stream.lost
+            down += not stream.up and not stream.off
         if self.trial:
             self.trial.check(now)
         if self.clock.learnt and self._later("drift"):
@@ -249,15 +256,15 @@ class App:
             COUNTER_JOURNAL_SECTORS: journal.sectors,
             COUNTER_JOURNAL_USED: journal.used(),
             COUNTER_DROPPED: journal.lost,
-            COUNTER_RESENT: sum([link.window.resent for link in links]),
-            COUNTER_BAD_PACKETS: sum([link.bad() for link in links]),
+            COUNTER_RESENT: resent,
+            COUNTER_BAD_PACKETS: bad,
             COUNTER_REFUSED: self.control.refused,
-            COUNTER_OVERRUNS: sum([s.overruns for s in self.streams]),
-            COUNTER_LOST_SAMPLES: sum([s.lost for s in self.streams]),
+            COUNTER_OVERRUNS: overruns,
+            COUNTER_LOST_SAMPLES: lost,
             COUNTER_HEAP_FREE: gc.mem_free(),
             COUNTER_HEAP_LOW: self.heap_low,
             COUNTER_BUSY_PERMILLE: self.busy * 1000 // max(now, 1),
-            COUNTER_SENSORS_DOWN: sum([not s.up and not s.off for s in self.streams]),
+            COUNTER_SENSORS_DOWN: down,
             COUNTER_EVENTS_LOST: self.recorder.events_lost,
         }
         for stream in self.scalars:

@@ -1,5 +1,7 @@
 # A configuration between two frames: put in force, by a start where it needs one, and proven by the frame that follows.
 # Loaded while there is one to be.
+import sys
+
 from unload import drop
 from wire import (
     CAUSE_CONFIGURATION,
@@ -53,6 +55,11 @@ def apply(app, settings):
     level = LOGLEVEL_DEBUG + ("debug", "info", "warning", "error").index(settings["log_level"])
     for link in app.links:
         link.level = level
+    over_air = [link for link in app.links if link.stream is not app.hal.stream]
+    if over_air and (settings["batch_s"] or "links.batch" in sys.modules):
+        from links.batch import every
+
+        every(app, over_air, settings["batch_s"])
     for stream in app.streams:
         off = bool(settings["channels_off"] >> stream.channel & 1)
         if off != stream.off:

@@ -175,7 +175,7 @@ def _config(app, root):
 
 def _configure(app, config, on_proof, given_up):
     app.low = app.empty
-    if on_proof or config.log_level != "info" or config.channels_off or config.low_mv:
+    if on_proof or config.log_level != "info" or config.channels_off or config.low_mv or config.batch_s:
         import between
         from settings import NAMES
 

@@ -9,16 +9,16 @@ class Seal:
         self.frames = frames
         self.us = us
         self._count = 0
-        self._at = -1  # ticks of the last one signed that is no descriptor
+        self.at = -1  # ticks of the last one signed that is no descriptor
 
     def macs(self, kind, ticks, declares):
         # Whether a MAC is enough for the frame made now. Not for a descriptor, nor for what a reader takes the device's
         # word for: a boot's first event, and what was dropped.
         self._count += 1
-        seals = kind == KIND_DESCRIPTOR or self._at < 0 or declares
-        if not seals and self._count < self.frames and ticks - self._at < self.us:
+        seals = kind == KIND_DESCRIPTOR or self.at < 0 or declares
+        if not seals and self._count < self.frames and ticks - self.at < self.us:
             return True
         self._count = 0
         if kind != KIND_DESCRIPTOR:
-            self._at = ticks
+            self.at = ticks
         return False

@@ -11,6 +11,7 @@ SETTINGS = {
     "log_level": ("info", ("debug", "info", "warning", "error")),
     "channels_off": (0, 0, 4294967295),
     "low_mv": (0, 0, 5000),
+    "batch_s": (0, 0, 86400),
 }
 NAMES = {
     1: "frame_ms",
@@ -22,4 +23,5 @@ NAMES = {
     7: "log_level",
     8: "channels_off",
     9: "low_mv",
+    12: "batch_s",
 }

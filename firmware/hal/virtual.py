@@ -351,7 +351,7 @@ def station():
         return None
     from hal.virtual_network import WLAN
 
-    return WLAN(air)
+    return WLAN(air, ticks)
 
 
 def date(seconds=None):

@@ -1,15 +1,21 @@
 # The virtual board's Wi-Fi: network.WLAN as far as links/wifi.py uses it, with one access point in the air, whose name
-# and password stand in a file, one a line; without the file there is none.
+# and password stand in a file, one a line; without the file there is none. When the radio goes on and off is written
+# beside it, FILE.log: a line each, board's microseconds and 1 or 0.
 
 
 class WLAN:
-    def __init__(self, air):
+    def __init__(self, air, ticks):
         self._air = air
+        self._ticks = ticks
         self._active = False
         self._given = None
 
     def active(self, on):
-        self._active = on
+        if on != self._active:
+            self._active = on
+            self._given = None
+            with open(self._air + ".log", "a") as f:
+                f.write("%d %d\n" % (self._ticks(), on))
 
     def connect(self, name, password):
         if not self._active:

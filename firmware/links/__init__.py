@@ -10,6 +10,8 @@
 #                      real time in microseconds: (kind, units) as a slice of hal.spend, or None. What takes longer than
 #                      a FIFO can wait is announced: ("long", 0), and done by the next call. The serial port has none:
 #                      there the bytes are watched for those that ask for the prompt
+#   gate(now)          where there is a step: None, or what each step asks first. While it says no, the step ends what
+#                      there is and turns the radio off; afterwards it begins anew
 #
 # One that carries messages, each a frame or packets (SPEC.md section 9), has besides
 #

@@ -40,6 +40,7 @@ _LEAST_MTU = const(23)
 _HEAD = const(3)  # bytes of a notification before its value
 _ROOM = const(1024)  # bytes that may wait to be read
 _NAME = const(29)  # bytes of a name in an advertisement
+_FAREWELL = const(2_000_000)  # us that centrals have to go before the radio is off
 _PATIENCE = const(30_000_000)  # us until a central has to be bonded
 _FASTEST = const(100_000)  # us between two advertisements; doubles
 _SLOWEST = const(1_600_000)
@@ -57,6 +58,7 @@ class Ble:
     # passkey: what the label says. services: what links/standard.py offers to anybody, if that is wanted; then another
     # central may be there besides the reader. Opens at the first steps.
     services = None
+    gate = None
     session = 0  # another number for each reader
     bad = 0  # writes to the control point that said nothing
 
@@ -66,7 +68,7 @@ class Ble:
         self._bonds = Bonds(hal)
         self._name = _cut(name.encode())
         self._passkey = passkey
-        self._steps = 0
+        self._steps = 0  # 2: open; beyond: on the way off
         self._centrals = {}  # handle: [since, bonded, whether it tried]
         self._reader = -1  # the central that has the stream
         self._mtu = {}
@@ -197,11 +199,14 @@ class Ble:
 
     def step(self, now):
         # what waits for a time, outside interrupts
+        if self.gate and not self.gate(now):
+            return self._off(now)
         if self._steps < 2:
             self._steps += 1
             if self._steps == 1:
                 return ("long", 0)
             self._open()
+        self._steps = 2
         self._bonds.save()
         crowded = len(self._centrals) >= self._places
         for handle, (since, bonded, _) in self._centrals.items():
@@ -219,6 +224,34 @@ class Ble:
             elif now >= self._slower_at and self._interval < _SLOWEST:
                 self._advertise(2 * self._interval)
         return self.services.step() if self.services else None
+
+    def _off(self, now):
+        if self._steps < 2:
+            return None
+        self._bonds.save()
+        if self._steps == 2:
+            self._steps = 3
+            self._at = now + _FAREWELL
+            self._ble.gap_advertise(None)
+            self._advertising = False
+            for handle in list(self._centrals):
+                try:
+                    self._ble.gap_disconnect(handle)
+                except OSError:
+                    pass  # it has just gone
+        elif self._steps == 3:
+            if self._centrals and now < self._at:
+                return None
+            self._steps = 4
+            return ("long", 0)
+        else:
+            self._ble.active(False)
+            for handle in list(self._centrals):
+                self._gone(handle)
+            self._failed = False
+            self._steps = 0
+            self.session += 1
+        return ("bytecode", 500)
 
     # ------------------------------------------------------------ advertising
 

@@ -68,7 +68,7 @@ class Mqtt(Tls):
         self._seqs = [0] * window
         self._sent = [0] * window  # when
         self._id = self._seq = 0  # of the frame being written
-        self._rest = 0  # bytes of the message being written
+        self._unsent = 0  # bytes of the message being written
         self._said = self._saying = b""  # answers to be written between two messages; those being written
         self._left = 0  # bytes of the message being read
         self._head = memoryview(bytearray(32))
@@ -77,11 +77,16 @@ class Mqtt(Tls):
 
     def lose(self, why):
         self.ready = self.proven = False
-        self._rest = self._left = 0
+        self._unsent = self._left = 0
         self._said = self._saying = b""
         for i in range(len(self._flight)):
             self._flight[i] = 0
         Tls.lose(self, why)
+
+    def off(self):
+        if self.ready and not self._begun and not self._saying:
+            Tls.write(self, b"\xe0\0", 2)
+        Tls.off(self)
 
     def hail(self, now):
         # Whether it is time to say anything, so that who reads there knows of us.
@@ -137,7 +142,7 @@ class Mqtt(Tls):
         start = body - len(head)
         buf[start:body] = head
         end = body - len(topic) + n
-        self._rest = end - start
+        self._unsent = end - start
         self._begun = False
         return start, end
 
@@ -147,8 +152,8 @@ class Mqtt(Tls):
         self._begun = True
         n = Tls.write(self, buffer, n)
         if n and self.up:
-            self._rest -= n
-            if not self._rest:
+            self._unsent -= n
+            if not self._unsent:
                 self._begun = False
                 if self._id:
                     i = self._flight.index(0)

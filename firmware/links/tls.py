@@ -12,7 +12,7 @@ import ssl
 
 from micropython import const
 
-from links.wifi import start
+from links.wifi import start, stop
 
 _PATIENCE = const(15_000_000)  # us for a connection and its handshake
 _SILENT = const(30_000_000)  # us without a byte from there, or without one taken: the other side is gone
@@ -56,6 +56,7 @@ class Tls:
     session = 0
     proven = True  # whether a byte from there shows that we are welcome
     why = ""  # the last session ended
+    gate = None
     hello = b"\0"  # a delimiter: a packet may have one in front
 
     def __init__(self, hal, peer, context, online):
@@ -73,6 +74,8 @@ class Tls:
 
     def step(self, now):
         self._now = now
+        if self.gate and not self.gate(now):
+            return self.off()
         try:
             return self._next(now)
         except (OSError, ValueError) as e:
@@ -99,6 +102,14 @@ class Tls:
         self._at = self._now + wait // 2 + wait * self._hal.random(1)[0] // 512
         self._tries = min(self._tries + 1, _DOUBLES)
         self._next = self._rest
+
+    def off(self):
+        if self._tcp:
+            self.lose("")
+            self.why = ""
+        self._tries = self._at = 0
+        self._next = self._rest
+        stop()
 
     # ------------------------------------------------------------ on the way
 

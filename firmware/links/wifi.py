@@ -24,6 +24,12 @@ def start(hal, config):
     return _wifi.online
 
 
+def stop():
+    # no network is needed until online() is asked again
+    if _wifi:
+        _wifi.stop()
+
+
 class Wifi:
     # station: a function that gives the network.WLAN, or None where there is a network without one. A radio that does
     # not start is tried again like a network that is not there; the rest of the board goes on.
@@ -36,6 +42,7 @@ class Wifi:
         self._at = self._asked = 0
         self._tries = 0
         self._socket = None
+        self._active = False
         self._started()
 
     def _started(self):
@@ -43,11 +50,28 @@ class Wifi:
         try:
             if self._station is False:
                 self._station = self._make()
-            if self._station:
+            if self._station and not self._active:
                 self._station.active(True)
+                self._active = True
             return True
         except OSError:
             return False
+
+    def stop(self):
+        # until online() is asked again; one that does not stop is told so at each call
+        if not self._active:
+            return
+        self._end()
+        self._tries = self._at = self._asked = 0
+        try:
+            self._station.disconnect()  # else the chip would try to get back what it loses
+        except OSError:
+            pass
+        try:
+            self._station.active(False)
+            self._active = False
+        except OSError:
+            pass
 
     def online(self, now):
         # to be asked again and again: it sees to it that there is a network
@@ -70,8 +94,7 @@ class Wifi:
     def _date(self, now):
         try:
             if self._socket and self._told():
-                self._socket.close()
-                self._socket = None
+                self._end()
                 return True
             if not self._asked or now - self._asked > _ASK:
                 self._asked = now
@@ -80,10 +103,13 @@ class Wifi:
             pass
         return False
 
-    def _ask(self):
+    def _end(self):
         if self._socket:
             self._socket.close()
             self._socket = None
+
+    def _ask(self):
+        self._end()
         address = socket.getaddrinfo(*self._ntp)[0][-1]
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)

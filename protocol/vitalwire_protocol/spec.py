@@ -629,6 +629,7 @@ class Setting(IntEnum):
     LOG_LEVEL = 7
     CHANNELS_OFF = 8  # a bit for each channel id; whole sensors only
     LOW_MV = 9  # millivolts of an empty battery; 0: the board's own
+    BATCH_S = 12  # seconds from one time that the radio is on to the next; 0: it always is
 
 
 @dataclass(frozen=True, slots=True)
@@ -655,6 +656,7 @@ SETTINGS: dict[Setting, SettingRule] = {
     Setting.LOG_LEVEL: _words(LogLevel.INFO, *(level.name.lower() for level in LogLevel)),
     Setting.CHANNELS_OFF: SettingRule(0, 0, (1 << Limit.MAX_CHANNELS) - 1),
     Setting.LOW_MV: SettingRule(0, 0, 5000),
+    Setting.BATCH_S: SettingRule(0, 0, 86_400),
 }
 
 

@@ -69,7 +69,8 @@ async def test_a_board_cut_at_random_moments_loses_nothing(ward: Ward) -> None:
 
 @pytest.mark.asyncio
 async def test_over_mqtt_nothing_is_lost_and_nothing_comes_twice(ward: Ward, hub: Mosquitto, long: bool) -> None:
-    """What is published is acknowledged by the gateway behind the broker, over the broker's and its own restarts."""
+    """What is published is acknowledged by the gateway behind the broker, over the broker's and its own restarts;
+    neither makes the board start over."""
     ward.board([f"mqtts://localhost:{hub.port}"])
     ward.site.configure(subscribed(ward, hub), NOWHERE)
     async with ward.site.running():
@@ -79,6 +80,7 @@ async def test_over_mqtt_nothing_is_lost_and_nothing_comes_twice(ward: Ward, hub
         await ward.whole(60)
     async with ward.site.running():
         await ward.whole(400 if long else 90)
+    assert [event.code for event in ward.events()].count(Event.BOOT) == 1
 
 
 @pytest.mark.asyncio

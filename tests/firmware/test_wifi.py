@@ -44,7 +44,7 @@ def air(text):
         f.write(text)
 S = 1_000_000
 hal = Hal()
-station = Station(sys.argv[1])
+station = Station(sys.argv[1], lambda: 0)
 def begin(dead=0):
     global wifi
     station.dead = dead

@@ -66,6 +66,11 @@ class Air:
         await device.power_on()
         return device
 
+    @property
+    def radios(self) -> int:
+        """How many boards have their radio on."""
+        return sum(board.powered for board in self._boards)
+
     def vanish(self, device: Device) -> None:
         """Take a device off the link as a dead battery does: its peers see their connections time out."""
         controller = self._controllers.pop(device)

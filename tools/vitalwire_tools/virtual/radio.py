@@ -101,6 +101,11 @@ class Radio:
         self._device = device
 
     @property
+    def powered(self) -> bool:
+        """Whether it is on."""
+        return self._device is not None
+
+    @property
     def _on(self) -> Device:
         if self._device is None:
             raise OSError(errno.ENODEV, "not active")
