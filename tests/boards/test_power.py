@@ -40,7 +40,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Board:
     monkeypatch.setattr(
         power, "driver", lambda part: {"max30205": {"_SUPPLY_UA": 2000, "_SHUTDOWN_UA": 100}}.get(part, {})
     )
-    monkeypatch.setitem(LINKS, "ble", Radio(0.02, 1e6))
+    monkeypatch.setitem(LINKS, "ble", Radio(0.02, 1e6, 3.0, 2.0))
     known = ALL["virtual"]
     sensor = next(each for each in known.sensors if each.part == "max30205")
     return replace(known, name="small", chip="tiny", sensors=(sensor,), power=Power(100, "R1", 1000))
@@ -68,6 +68,21 @@ def test_a_radio_is_counted_over_the_idle_processor(small: Board) -> None:
         "ble, sending": (pytest.approx(0.008), pytest.approx(100)),
     }
     assert found.ma == pytest.approx(17 + 1.8)
+
+
+def test_a_radio_that_is_on_now_and_then(small: Board) -> None:
+    """Every 100 s: 3 s of listening and 2 s of the processor's, 0.03 * 50 + 0.02 * 20 mA in place of 0.02 * 50; what is
+    sent is the same. Oftener than that lasts it is always on; and where there is no radio, none can be off."""
+    found = power.budget(small, Choice(link="ble", batch_s=100), MADE_UP)
+    assert found.ma == pytest.approx(17 + 0.8 + 1.5 + 0.4)
+    assert {row.part: row.duty for row in found.rows}["ble, listening"] == pytest.approx(0.03)
+    always = power.budget(small, Choice(link="ble", batch_s=1), MADE_UP)
+    assert {row.part: row.duty for row in always.rows}["ble, listening"] == pytest.approx(1)
+    hours = {cost.to: cost.hours for cost in power.costs(small, Choice(link="ble"), MADE_UP) if cost.what == "radio"}
+    assert hours.keys() == {f"on every {each} s (estimate)" for each in (60, 300, 1800)}
+    assert hours["on every 60 s (estimate)"] < 100 / 18.8 < hours["on every 300 s (estimate)"]
+    to_serial = {cost.to: cost.hours for cost in power.costs(small, Choice(link="ble", batch_s=100), MADE_UP)}["serial"]
+    assert to_serial == pytest.approx(100 / 17)
 
 
 def test_a_pause_costs_least_where_nothing_keeps_the_processor(small: Board) -> None:
@@ -137,6 +152,7 @@ def test_every_board_computes(board: Board) -> None:
         (Choice(frame_ms=3), "no frame of 3 ms was measured; 2000, 4000 were"),
         (Choice(link="wire"), "no link 'wire'; there are idle, serial, ble, wifi"),
         (Choice(link="wifi"), "what tiny takes for 'wifi' is not known; boards/chips.toml gives none"),
+        (Choice(batch_s=60), "serial is not over the air: only a radio can be off from one batch to the next"),
         (Choice(on_s=60, every_s=60), "60 s of 60 s is no cycle: on is shorter than every, or both are 0"),
         (Choice(every_s=60), "0 s of 60 s is no cycle: on is shorter than every, or both are 0"),
         (Choice(off=frozenset({"eeg"})), "small has no 'eeg'; it has max30205"),

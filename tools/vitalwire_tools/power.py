@@ -26,24 +26,36 @@ class PowerError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Radio:
-    """An assumption about a link: the part of the time that it listens, and the bits a second of air time."""
+    """Assumptions about a link: the part of the time that it listens, and the bits a second of air time.
+
+    A batch costs `joins_s` seconds of listening until it ends, besides what it sends, and `shakes_s` of the processor.
+    """
 
     listens: float
     bits_per_s: float
+    joins_s: float
+    shakes_s: float
 
 
 # None: no radio. Assumed for Wi-Fi: 5 ms at each beacon of 102.4 ms (DTIM 1, power save), 6 Mbit/s, the lowest rate of
-# 802.11g. For BLE: 1 ms every 50 ms, 1 Mbit/s of which 244 in 265 bytes are ours. Repetitions and connecting: none.
+# 802.11g. For BLE: 1 ms every 50 ms, 1 Mbit/s of which 244 in 265 bytes are ours. Repetitions: none; connecting where
+# the radio is not always on only.
+# A batch over Wi-Fi: 1.6 s to look through 13 channels and 0.7 s to associate (measured by users of an ESP32 on
+# Espressif's forum: 120 ms a channel, 600 to 700 ms), 0.7 s for an address; 1 s for a handshake, 0.8 s of which the
+# processor works (firmware/links/README.md); 1 s for commands; all the while no power save. Over BLE: 5 s until a
+# gateway looks again (half of its longest pause), 1 s to connect and encrypt, 1 s for commands; advertisements on three
+# channels take 5 of each 100 ms.
 LINKS: dict[str, Radio | None] = {
     "idle": None,
     "serial": None,
-    "ble": Radio(1 / 50, 1e6 * 244 / 265),
-    "wifi": Radio(5 / 102.4, 6e6),
+    "ble": Radio(1 / 50, 1e6 * 244 / 265, 7.0 * 5 / 100, 0.0),
+    "wifi": Radio(5 / 102.4, 6e6, 5.0, 0.8),
 }
 
 
 # (on_s, every_s) that `costs` compares with.
 CYCLES = ((0, 0), (30, 60), (10, 60), (30, 600))
+BATCHES = (0, 60, 300, 1800)  # s; the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +80,8 @@ class Shares:
 class Choice:
     """How a board is run: policy, frame length in ms, link, the parts that are off.
 
-    Its sensors are on for `on_s` of every `every_s` seconds; both 0: always.
+    Its sensors are on for `on_s` of every `every_s` seconds; both 0: always. Its radio, if it has one, is on once in
+    `batch_s` seconds, the firmware's setting; 0: always.
     """
 
     policy: str = "sign"
@@ -77,6 +90,7 @@ class Choice:
     off: frozenset[str] = frozenset()
     on_s: int = 0
     every_s: int = 0
+    batch_s: int = 0
 
     @property
     def duty(self) -> float:
@@ -157,21 +171,27 @@ def _consumers(board: Board, choice: Choice, measured: Shares) -> Iterator[tuple
         raise PowerError(f"no link {choice.link!r}; there are {', '.join(LINKS)}")
     if not spec.cycle(choice.on_s, choice.every_s):
         raise PowerError(f"{choice.on_s} s of {choice.every_s} s is no cycle: on is shorter than every, or both are 0")
+    radio = LINKS[choice.link]
+    if choice.batch_s and not radio:
+        raise PowerError(f"{choice.link} is not over the air: only a radio can be off from one batch to the next")
     # In a pause nothing is to be framed, and the processor sleeps unless a link needs it.
     on = choice.duty
     asleep = 1 - on if choice.link == "idle" else 0.0
     busy = on * (work.share + (work.link if choice.link != "idle" else 0.0))
+    batch = max(choice.batch_s, radio.joins_s) if radio and choice.batch_s else 0.0
+    if radio and batch:
+        busy = min(1.0, busy + radio.shakes_s / batch)
     yield f"{chip.name}, idle", 1 - busy - asleep, chip.idle_ua / 1000
     yield f"{chip.name}, busy", busy, chip.busy_ua / 1000
     if asleep:
         yield f"{chip.name}, asleep", asleep, chip.light_sleep_ua / 1000
-    radio = LINKS[choice.link]
     if radio:
         if choice.link not in chip.radio_ua:
             raise PowerError(f"what {chip.name} takes for {choice.link!r} is not known; boards/chips.toml gives none")
         listening, sending = chip.radio_ua[choice.link]
         # The data sheet's figures hold the idle processor, which has its own row.
-        yield f"{choice.link}, listening", radio.listens, (listening - chip.idle_ua) / 1000
+        listens = radio.joins_s / batch if batch else radio.listens
+        yield f"{choice.link}, listening", listens, (listening - chip.idle_ua) / 1000
         yield f"{choice.link}, sending", on * 8 * work.bytes_per_s / radio.bits_per_s, (sending - chip.idle_ua) / 1000
     for sensor in board.sensors:
         runs = 0.0 if sensor.part in choice.off else on
@@ -214,7 +234,13 @@ def _others(board: Board, choice: Choice, measured: Shares) -> Iterator[tuple[st
             yield "frame", f"{frame_ms} ms", replace(choice, frame_ms=frame_ms)
     for link, radio in LINKS.items():
         if link != choice.link and (radio is None or link in chips()[board.chip].radio_ua):
-            yield "link", link + (" (estimate)" if radio else ""), replace(choice, link=link)
+            other = replace(choice, link=link, batch_s=choice.batch_s if radio else 0)
+            yield "link", link + (" (estimate)" if radio else ""), other
+    if LINKS[choice.link]:
+        for batch_s in BATCHES:
+            if batch_s != choice.batch_s:
+                to = f"on every {batch_s} s (estimate)" if batch_s else "always on (estimate)"
+                yield "radio", to, replace(choice, batch_s=batch_s)
     for on_s, every_s in CYCLES:
         if (on_s, every_s) != (choice.on_s, choice.every_s):
             to = f"{on_s} s of {every_s} s" if every_s else "always on"

@@ -26,6 +26,9 @@ def power(
     every: Annotated[
         int, typer.Option(metavar="S", min=0, help="Seconds from one start of the sensors to the next; 0: always on.")
     ] = 0,
+    batch: Annotated[
+        int, typer.Option(metavar="S", min=0, help="Seconds from one time the radio is on to the next; 0: always on.")
+    ] = 0,
     cell: Annotated[int, typer.Option(metavar="MAH", min=0, help="The cell, in place of the board's own.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
@@ -34,7 +37,7 @@ def power(
     Currents are data sheets' typical ones; radios are estimates.
     """
     found = find(board)
-    choice = reckoning.Choice(policy, frame_ms, link, frozenset(off or ()), on, every)
+    choice = reckoning.Choice(policy, frame_ms, link, frozenset(off or ()), on, every, batch)
     try:
         measured = reckoning.shares()
         budget = reckoning.budget(found, choice, measured, cell)
@@ -59,6 +62,7 @@ def power(
     for row in budget.rows:
         table.add_row(row.part, f"{100 * row.duty:.1f} %", f"{row.ma:.3f}", f"{100 * row.share:.1f} %")
     cycle = f", sensors on {on} s of {every} s" if every else ""
+    cycle += f", radio on every {batch} s" if batch else ""
     life = output.plain()
     life.add_row("board", found.title)
     life.add_row("run as", f"policy {policy}, frames of {frame_ms} ms, link {link}{cycle}")
