@@ -43,7 +43,6 @@ _SENSE = const(17)  # a look at all sensors besides what is read
 _LOOK = const(1_000_000)  # us after which the sensors are looked at in any case
 _SERVE = const(15_000)  # us; a serial port at 115200 baud fills its 256 bytes in 22 ms
 _REST = const(100_000)  # us; what comes in ends the rest
-_ENOUGH = const(74_000)  # bytes of garbage worth a collection: where words have 32 bits some 87,000 are free
 _MODMUL = const(258)  # bytes that one multiplication of a signature leaves there
 _OTHER = const(380)  # and a slice of anything else, or a turn
 
@@ -87,7 +86,7 @@ class App:
     def turn(self):
         hal = self.hal
         start = now = hal.ticks()
-        full = self._garbage > _ENOUGH
+        full = self._garbage > hal.enough
         looked = full or now >= self.due or hal.edge()
         if looked:
             self.sense(now, full)
@@ -153,7 +152,7 @@ class App:
             while True:
                 self._slice(next, job)
                 hal.spend("bytecode", _SLICE)
-                if hal.ticks() >= until or hal.edge() or self._garbage > _ENOUGH:
+                if hal.ticks() >= until or hal.edge() or self._garbage > hal.enough:
                     return True
         except StopIteration:
             self.job = None

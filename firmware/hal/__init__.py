@@ -21,6 +21,7 @@
 #   spend(kind, n)  says that n units of work were done. Nothing on a chip; the virtual board charges them to its clock.
 #                   modmul (256-bit multiplications), bytecode and viper (loop iterations), sha (blocks of 64 bytes),
 #                   flash_read and flash_program (bytes), flash_erase (sectors), gc (collections), bus (transfers)
+#   enough          bytes of garbage worth a collection, in words of 32 bits
 #   partition(name) readblocks(n, buffer, offset), writeblocks(n, buffer, offset) without erase, ioctl(6, n) erase,
 #                   ioctl(4, 0) blocks, ioctl(5, 0) bytes of a block
 #   spare()         the partition that a whole image may go into, as esp32.Partition has them, or None. Where there is

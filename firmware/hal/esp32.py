@@ -1,4 +1,5 @@
 # The ESP32's hardware under stock MicroPython (1.24 and newer). Pins and speeds come from board.py.
+import gc
 import os
 import select
 import sys
@@ -14,6 +15,7 @@ from wire import CAUSE_BROWN_OUT, CAUSE_FAULT, CAUSE_HARD_RESET, CAUSE_POWER_ON
 _WATCHDOG_MS = const(10000)
 _HOUR_MS = const(3600000)
 _LONGEST = const(100000000)  # us of a rest
+_MOST_GARBAGE = const(74000)
 _SINCE_1970 = const(946684800)  # s until 2000
 # RTC_CNTL_RESET_STATE_REG, whose low six bits say why the processor was reset (rtc_cntl_reg.h of each chip), and what
 # they say of a brown-out, which MicroPython calls power-on.
@@ -39,6 +41,7 @@ machine.RTC().memory(b"")
 _raw = time.ticks_us()
 _now = 0
 _watchdog = None
+enough = 16000  # until it is known
 _lines = []
 _fell = False  # whether any line may have
 _poll = select.poll()
@@ -335,10 +338,18 @@ def sleep(seconds):
     machine.deepsleep(1000 * seconds)
 
 
+# The heap begins with 56 or 64 KiB and doubles when that is full, while gc.mem_free() counts the largest piece that it
+# could still grow by; a full heap is collected before it grows.
+def _room():
+    gc.collect()
+    return gc.mem_free() - max([row[2] for row in esp32.idf_heap_info(esp32.HEAP_DATA)])
+
+
 def feed():
-    global _watchdog
+    global _watchdog, enough
     if _watchdog is None:
         _watchdog = machine.WDT(timeout=_WATCHDOG_MS)
+        enough = max(enough, min(_room() * 7 // 8, _MOST_GARBAGE))
     _watchdog.feed()
 
 

@@ -53,6 +53,7 @@ _fed = -1
 _entered = -1  # when idle was last called: an older edge that nobody took wakes nobody
 _waking = 0  # a bit for each line whose edges end idle()
 _selected = 255
+enough = 74000
 _origin = time.ticks_us()
 
 

@@ -17,7 +17,7 @@ _opened = 0
 def idf_heap_info(kind):
     if kind != HEAP_DATA:
         raise ValueError
-    return [(300_000, 90_000, 50_000, 80_000), (16_000, 9_000, 8_000, 7_000)]
+    return [(16_000, 0, 0, 0), (300_000, 90_000, 50_000, 80_000)]
 
 
 class NVS:
