@@ -32,7 +32,6 @@ class Link:
     # microseconds, whatever the samples' clock is.
     level = LOGLEVEL_INFO
     repl_requested = False
-    unlogged = 0  # lines dropped because one was waiting
     _line = None  # the log line that waits, as it goes out
     _command = None  # the command being handled, slice by slice
     _keeps = False  # whether what the stream's other end has taken is durable
@@ -101,7 +100,6 @@ class Link:
         if level < self.level:
             return
         if self._line:
-            self.unlogged += 1
             return
         data = text.encode()
         n = len(data)

@@ -5,8 +5,8 @@
 #   wall()          the same on a chip; on the virtual board real time, which links wait by
 #   files()         the folder with this board's settings, without a slash at its end
 #   recall(name)    the bytes, 128 at most, kept under this name apart from files, or None; keep(name, value)
-#   i2c(n)          readfrom_mem_into(address, register, buffer), writeto_mem(address, register, buffer),
-#                   readfrom_into(address, buffer), writeto(address, buffer); OSError when nothing answers
+#   i2c(n)          readfrom_mem_into(address, register, buffer), writeto_mem(address, register, buffer);
+#                   OSError when nothing answers
 #   spi(n, phase)   write_readinto(out, into), clock polarity 0; phase 0 if not given
 #   output(pin)     a function of the level, at first 1
 #   irq(pin, wakes) take(): ticks of the first falling edge since the last, or -1; seen(): is there one; level().

@@ -1,6 +1,6 @@
 # The virtual board's hardware: chips that live in another process and a clock that advances only by work, bus transfers
 # and idling, so that results do not depend on how fast this computer is. What the process is given stands in
-# VITALWIRE_* of its environment, read here and nowhere else (written by vitalwire_tools/virtual/hardware.py).
+# VITALWIRE_* of its environment, read here and nowhere else (written by vitalwire_tools/virtual/serving.py).
 #
 # A request is three 64-bit words: operation | a << 8 | b << 16 | register << 32 | bytes wanted << 40 | bytes sent << 52
 # is the first, now and until the others; then the bytes sent. An answer is two: errno and now; then, if errno is 0, the
@@ -15,15 +15,14 @@ from micropython import const
 from wire import CAUSE_DEEP_SLEEP, CAUSE_WATCHDOG
 
 _I2C = const(1)
-_I2C_MEM = const(2)
-_SPI = const(3)
-_IDLE = const(4)
-_SYNC = const(5)
-_LINE = const(6)
-_LEVEL = const(7)
-_ADC = const(8)
-_SLEEP = const(9)
-_ARM = const(10)
+_SPI = const(2)
+_IDLE = const(3)
+_SYNC = const(4)
+_LINE = const(5)
+_LEVEL = const(6)
+_ADC = const(7)
+_SLEEP = const(8)
+_ARM = const(9)
 _LINES = const(8)
 _WATCHDOG = const(10000000)
 _EXIT = const(64)
@@ -121,17 +120,10 @@ class _Part:
 
     def readfrom_mem_into(self, address, register, buffer):
         n = len(buffer)
-        _call(_I2C_MEM | self._word | address << 16 | register << 32 | n << 40, 0, None, buffer, n)
+        _call(_I2C | self._word | address << 16 | register << 32 | n << 40, 0, None, buffer, n)
 
     def writeto_mem(self, address, register, buffer):
-        _call(_I2C_MEM | self._word | address << 16 | register << 32 | len(buffer) << 52, 0, buffer, None, 0)
-
-    def readfrom_into(self, address, buffer):
-        n = len(buffer)
-        _call(_I2C | self._word | address << 16 | n << 40, 0, None, buffer, n)
-
-    def writeto(self, address, buffer):
-        _call(_I2C | self._word | address << 16 | len(buffer) << 52, 0, buffer, None, 0)
+        _call(_I2C | self._word | address << 16 | register << 32 | len(buffer) << 52, 0, buffer, None, 0)
 
     def write_readinto(self, out, into):
         global _selected

@@ -11,7 +11,7 @@ from tests.boards.virtualboard import BOARD, ROOT
 from vitalwire_tools.codegen.board import BoardError
 from vitalwire_tools.codegen.boardfile import parse
 from vitalwire_tools.codegen.boardmodule import render
-from vitalwire_tools.virtual.hardware import environment
+from vitalwire_tools.virtual.serving import environment
 
 TOML = (ROOT / "boards" / "virtual" / "board.toml").read_text()
 

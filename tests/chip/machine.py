@@ -87,13 +87,6 @@ class I2C:
     def writeto_mem(self, address, register, buffer):
         self._part.writeto_mem(address, register, buffer)
 
-    def readfrom_into(self, address, buffer):
-        self._part.readfrom_into(address, buffer)
-
-    def writeto(self, address, buffer):
-        self._part.writeto(address, buffer)
-        return len(buffer)
-
 
 class SPI:
     _made = {}

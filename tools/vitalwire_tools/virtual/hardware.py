@@ -1,29 +1,21 @@
-"""The virtual board's hardware: buses, interrupt lines and chips, answering a board process over a socket.
+"""The virtual board's hardware: chips on buses and pins, in virtual time; knows no process.
 
-The board owns the clock: each request carries its `now`, each answer the time after the transfer. Chips are brought up
-to that time before they are touched, so a run depends on nothing but the board's work, the script of faults and a seed.
-The message format is described in firmware/hal/virtual.py.
+Chips are brought up to the time before they are touched, so a run depends on nothing but the board's work, the script
+of faults and a seed.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import math
-import socket
-import struct
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vitalwire_protocol.spec import Cause
-
-from ..codegen.board import Board, BoardError, Sensor
+from ..codegen.board import Board, Sensor
 from ..codegen.parts import parts
 from . import faults as scripts
 from .chips import models
@@ -31,38 +23,7 @@ from .chips.base import AnalogChip, Chip, I2cChip, Played, Refused, SpiChip
 from .chips.battery import Battery
 
 CHIPS: dict[str, type[Chip]] = models(parts())
-LINES = 8
-REQUEST = struct.Struct("<qqq")
-ANSWER = struct.Struct("<qq")
 NOTHING_DRIVES = 0xFF  # what an SPI master reads with no chip selected or none there
-
-
-def environment(
-    board: Board,
-    *,
-    fd: int,
-    flash: Path,
-    speed: float = 0.0,
-    cpu: str = "",
-    cause: int = Cause.POWER_ON,
-    unique_id: bytes = b"",
-) -> dict[str, str]:
-    """Return what firmware/hal/virtual.py reads from its environment.
-
-    `fd` is the board's end of the socket given to `Hardware.serve`; `speed` is virtual per real time, 0 as fast as can
-    be; `cpu` names a cost table of the board ("" charges no work). Raises BoardError for an unknown `cpu`.
-    """
-    if cpu and cpu not in board.cpu:
-        raise BoardError(f"board {board.name!r} has no cost table for {cpu!r}")
-    settings = {
-        "HARDWARE": str(fd),
-        "FLASH": str(flash),
-        "SPEED": str(speed),
-        "COSTS": ",".join(f"{kind}={cost}" for kind, cost in board.cpu.get(cpu, {}).items()),
-        "CAUSE": str(int(cause)),
-        "ID": unique_id.hex(),
-    }
-    return {f"VITALWIRE_{name}": value for name, value in settings.items()}
 
 
 def load_signals(folder: Path) -> dict[str, list[tuple[int, ...]]]:
@@ -82,11 +43,8 @@ class Hardware:
         cpu: str = "",
     ) -> None:
         script = scripts.parse(faults)
-        self.time = 0  # microseconds of virtual time since the hardware exists
-        self.asleep = 0  # until when the board sleeps
-        self.armed = False  # whether the watchdog runs
-        self.heard = 0.0  # monotonic seconds when the board's process last did anything
         self.refused: list[str] = []  # accesses no chip's data sheet allows; a correct driver leaves this empty
+        self.time = 0  # microseconds of virtual time since the hardware exists
         self.chips: dict[str, Chip] = {}
         self.battery = Battery(board.battery, [f for f in script if f.chip == scripts.CELL]) if board.battery else None
         self._stalls = [fault for fault in script if fault.chip == scripts.BOARD]
@@ -97,9 +55,7 @@ class Hardware:
         self._levels: dict[int, tuple[AnalogChip, int]] = {}
         self._bits = {key: 1e6 / row[0] for key, row in board.buses.items()}  # microseconds of one bit
         self._pins: dict[int, Chip] = {}
-        self._lines: list[Chip | None] = []
-        self._base = 0
-        self._lock = threading.Lock()  # `save` may be called while a board is served
+        self.lock = threading.Lock()  # held while a board is answered: `save` may be called meanwhile
         for row in board.sensors:
             self._add(row, signals, [fault for fault in script if fault.chip == row.part], seed)
         unknown = {fault.chip for fault in script} - {
@@ -132,7 +88,7 @@ class Hardware:
     # ---- between boots
 
     def power_cycle(self, off_us: int = 0) -> None:
-        """Cut the power of every chip for a while; what they held is lost. Call it between two `serve`."""
+        """Cut the power of every chip for a while; what they held is lost. Call it while no board runs."""
         for chip in self.chips.values():
             chip.clock.stop()
             chip.begin()
@@ -159,7 +115,7 @@ class Hardware:
         `starts` are the indices at which the board emptied the FIFO by command.
         """
         columns: dict[str, Any] = {}
-        with self._lock:
+        with self.lock:
             for part, log in self.played.items():
                 columns |= {n: np.array(counts, np.int32) for n, counts in zip(log.channels, log.counts, strict=True)}
                 columns[f"{part}_us"] = np.array(log.times, np.int64)
@@ -167,57 +123,24 @@ class Hardware:
                 columns[f"{part}_starts"] = np.array(log.starts, np.int64)
         np.savez_compressed(path, **columns)
 
-    # ---- a board process
+    # ---- what a board does
 
-    def serve(self, link: socket.socket) -> None:
-        """Answer one board process from its boot, which is now, until it closes its end."""
-        self._base = self.asleep = self.time
-        self._lines = []
-        self.armed, self.heard = False, time.monotonic()
-        handlers: dict[int, Callable[[int, int, int, int, int, bytes], bytes]] = {
-            1: self._i2c_raw,
-            2: self._i2c_memory,
-            3: self._spi_transfer,
-            4: self._idle,
-            5: self._sync,
-            6: self._line,
-            7: self._level,
-            8: self._adc,
-            9: self._sleep,
-            10: self._arm,
-        }
-        with link, link.makefile("rb") as stream, contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            while len(head := stream.read(REQUEST.size)) == REQUEST.size:
-                self.heard = time.monotonic()
-                word, now, until = REQUEST.unpack(head)
-                sent = word >> 52
-                data = stream.read(sent) if sent else b""
-                fields = (word >> 8 & 0xFF, word >> 16 & 0xFF, word >> 32 & 0xFF, word >> 40 & 0xFFF, until, data)
-                with self._lock:
-                    code, body = self._answer(handlers[word & 0xFF], now, fields)
-                link.sendall(ANSWER.pack(code, self.time - self._base) + body)
-
-    def _answer(
-        self, handler: Callable[[int, int, int, int, int, bytes], bytes], now: int, fields: Any
-    ) -> tuple[int, bytes]:
-        """Bring everything up to the board's `now` and do what it asks; return errno and the bytes it gets."""
-        now = self._stall(max(now + self._base, self.time))
-        self._advance(now)
-        self.time = now
-        try:
-            return 0, handler(*fields)
-        except OSError as error:
-            return error.errno or errno.EIO, b""
-        except Refused as error:
-            self.refused.append(str(error))
-            print(f"virtual board, {self.time / 1e6:.6f} s: {error}", file=sys.stderr, flush=True)
-            return errno.EINVAL, b""
-
-    def _stall(self, now: int) -> int:
+    def reach(self, now: int) -> None:
+        """Let virtual time come to `now`, or later where the board stands still meanwhile."""
+        now = max(now, self.time)
         while self._stalls and self._stalls[0].start <= now:
             fault = self._stalls.pop(0)
             now += int(fault.end - fault.start)
-        return now
+        self._advance(now)
+        self.time = now
+
+    def stall(self) -> float:
+        """Return when the board will stand still next."""
+        return float(self._stalls[0].start) if self._stalls else math.inf
+
+    def at(self, pin: int) -> Chip | None:
+        """Return the chip whose interrupt is at a pin."""
+        return self._pins.get(pin)
 
     def _advance(self, now: float) -> None:
         for chip in self.chips.values():
@@ -231,13 +154,8 @@ class Hardware:
             raise OSError(errno.ENODEV, "no acknowledge")
         return chip
 
-    def _i2c_raw(self, bus: int, address: int, _: int, wanted: int, __: int, data: bytes) -> bytes:
-        chip = self._i2c_chip(bus, address)
-        if not wanted:
-            chip.select(data[0])
-        return self._i2c_bytes(chip, bus, wanted, data[1:])
-
-    def _i2c_memory(self, bus: int, address: int, register: int, wanted: int, _: int, data: bytes) -> bytes:
+    def i2c(self, bus: int, address: int, register: int, wanted: int, data: bytes) -> bytes:
+        """Read `wanted` bytes of a register, or write `data` to it; OSError where nothing answers."""
         chip = self._i2c_chip(bus, address)
         self.time += round((19 if wanted else 9) * self._bits["i2c", bus])
         chip.select(register)
@@ -258,9 +176,9 @@ class Hardware:
         chip.stop()
         return bytes(out)
 
-    def _spi_transfer(self, bus: int, select: int, continued: int, _: int, __: int, data: bytes) -> bytes:
+    def spi(self, bus: int, select: int, phase: int, continued: bool, data: bytes) -> bytes:
+        """Shift `data` out and return what comes in; `continued`: the chip has stayed selected since the last call."""
         self.time += self._overhead
-        bus, phase = bus & 127, bus >> 7
         chip = self._spi.get((bus, select))
         start, step = self.time, 8 * self._bits["spi", bus]
         end = start + round(len(data) * step)
@@ -281,47 +199,16 @@ class Hardware:
         self.time = end
         return bytes(out)
 
-    def _idle(self, waking: int, _: int, __: int, ___: int, until: int, ____: bytes) -> bytes:
-        wake = min(
-            [float(until + self._base)]
-            + [chip.wakes() for line, chip in enumerate(self._lines) if chip and waking >> line & 1]
-            + [float(fault.start) for fault in self._stalls[:1]]
-        )
-        return struct.pack("<q", max(math.ceil(wake), self.time) - self._base)
-
-    def _sync(self, *_: object) -> bytes:
-        edges = [-1] * LINES
-        for number, chip in enumerate(self._lines):
-            if chip and chip.edge >= 0:
-                edges[number] = max(chip.edge - self._base, 0)
-                chip.edge = -1
-        return struct.pack(f"<{LINES}q", *edges)
-
-    def _line(self, pin: int, *_: object) -> bytes:
-        chip = self._pins.get(pin)
-        if chip:
-            chip.edge = -1
-        self._lines.append(chip)
-        if len(self._lines) > LINES:
-            raise OSError(errno.ENOSPC, "too many interrupt lines")
-        return struct.pack("<q", len(self._lines) - 1)
-
-    def _level(self, pin: int, *_: object) -> bytes:
+    def level(self, pin: int) -> int:
+        """Return the level of a pin, 1 where nothing drives it."""
         if pin in self._levels:
             part, which = self._levels[pin]
-            return struct.pack("<q", part.level(which))
+            return part.level(which)
         chip = self._pins.get(pin)
-        return struct.pack("<q", 0 if chip and chip.low else 1)
+        return 0 if chip and chip.low else 1
 
-    def _sleep(self, _: int, __: int, ___: int, ____: int, until: int, _____: bytes) -> bytes:
-        self.asleep = until + self._base
-        return b""
-
-    def _arm(self, on: int, *_: object) -> bytes:
-        self.armed = bool(on)
-        return b""
-
-    def _adc(self, pin: int, *_: object) -> bytes:
+    def adc(self, pin: int) -> int:
+        """Return microvolts at a pin; OSError where nothing is."""
         if pin not in self._analog:
             raise OSError(errno.ENODEV, "nothing at this pin")
-        return struct.pack("<q", self._analog[pin].read_uv(self.time))
+        return self._analog[pin].read_uv(self.time)

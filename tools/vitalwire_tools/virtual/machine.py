@@ -31,8 +31,9 @@ from ..compile import compile_firmware, compile_modules
 from ..folders import BOARDS
 from ..interpreter import MICROPYTHON
 from ..provision import Identity, filesystem_image, new_identity
-from .hardware import Hardware, environment, load_signals
+from .hardware import Hardware, load_signals
 from .relay import Relay
+from .serving import Serving, environment
 
 FLASH, ABOUT = "flash.bin", "board.json"
 MODULES = Path(__file__).parent / "modules"  # what a chip's MicroPython has and the one for this computer has not
@@ -167,7 +168,8 @@ class Machine:
 
     def _boot(self, cause: int, repl: bool = False) -> None:
         ours, theirs = socket.socketpair()
-        self._serving = threading.Thread(target=self._hardware.serve, args=(ours,), daemon=True)
+        self._served = Serving(self._hardware)
+        self._serving = threading.Thread(target=self._served.serve, args=(ours,), daemon=True)
         self._serving.start()
         self._terminal, slave = pty.openpty()
         tty.setraw(slave)
@@ -225,7 +227,7 @@ class Machine:
     def _hangs(self) -> bool:
         """Whether the watchdog runs and the board's process has asked its hardware for nothing for too long."""
         patience = self.options.watchdog / min(self.options.speed or 1.0, 1.0)
-        return self._hardware.armed and time.monotonic() - self._hardware.heard > patience
+        return self._served.armed and time.monotonic() - self._served.heard > patience
 
     def _observe(self, seen: bytes) -> None:
         if RAW_REPL in seen:
@@ -241,7 +243,7 @@ class Machine:
         self._cut()
         if EXIT < code < EXIT + 16:
             # what it sleeps passes at once
-            self._hardware.pass_time(max(self._hardware.asleep - self._hardware.time, 50_000))
+            self._hardware.pass_time(max(self._served.asleep - self._hardware.time, 50_000))
             self._boot(cause=code - EXIT)
         elif code == 0 and raw:
             self._soft_reset()

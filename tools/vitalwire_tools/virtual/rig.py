@@ -15,7 +15,8 @@ from vitalwire_protocol.spec import Cause
 from ..codegen.board import Board
 from ..codegen.boardmodule import render
 from ..interpreter import MICROPYTHON
-from .hardware import Hardware, environment
+from .hardware import Hardware
+from .serving import Serving, environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def run(
     """
     (folder / "board.py").write_text(render(board))
     ours, theirs = socket.socketpair()
-    server = threading.Thread(target=hardware.serve, args=(ours,))
+    server = threading.Thread(target=Serving(hardware).serve, args=(ours,))
     silent, silence = os.pipe()
     try:
         settings = environment(board, fd=theirs.fileno(), flash=folder / "flash.bin", speed=speed, cpu=cpu, cause=cause)
