@@ -41,7 +41,7 @@ _HEAD = const(3)  # bytes of a notification before its value
 _ROOM = const(1024)  # bytes that may wait to be read
 _NAME = const(29)  # bytes of a name in an advertisement
 _FAREWELL = const(2_000_000)  # us that centrals have to go before the radio is off
-_PATIENCE = const(30_000_000)  # us until a central has to be bonded
+_PATIENCE = const(30_000_000)  # us until a central has to be bonded; until a stack that does not start is tried again
 _FASTEST = const(100_000)  # us between two advertisements; doubles
 _SLOWEST = const(1_600_000)
 _STAY = const(30_000_000)  # us until it does
@@ -202,10 +202,18 @@ class Ble:
         if self.gate and not self.gate(now):
             return self._off(now)
         if self._steps < 2:
+            if now < self._silent_until:
+                return None
             self._steps += 1
             if self._steps == 1:
                 return ("long", 0)
-            self._open()
+            try:
+                self._open()
+            except OSError:
+                # the chip's stack does not start, for want of memory perhaps: the rest of the board goes on
+                self._steps = 0
+                self._silent_until = now + _PATIENCE
+                return ("bytecode", 500)
         self._steps = 2
         self._bonds.save()
         crowded = len(self._centrals) >= self._places

@@ -76,6 +76,21 @@ def test_the_stream_is_cut_to_the_mtu(air: Air, bledevice: Device, mtu: int) -> 
     bledevice.until("bytes(came)", PERIOD)
 
 
+def test_a_stack_that_does_not_start_is_tried_again(air: Air, bledevice: Device) -> None:
+    """A chip whose Bluetooth has no memory goes on without it, asks again half a minute later, and then has it."""
+    dead = "import bluetooth\ndef active(self, on):\n    tries.append(on)\n    if len(tries) < 3: raise OSError(12)"
+    swap = "alive = bluetooth.BLE.active; bluetooth.BLE.active = active"
+    bledevice.do(f"ble = None; tries = []; exec({dead!r}); {swap}")
+    bledevice.begin()
+    bledevice.until("len(tries)", 1)
+    time.sleep(0.1)
+    assert bledevice.do("len(tries)") == 1
+    bledevice.do("hal.later += 30_000_000")
+    bledevice.until("len(tries)", 2)
+    bledevice.do("bluetooth.BLE.active = alive; hal.later += 30_000_000")
+    Reader(air).connect()
+
+
 def test_no_notification_goes_without_a_grant(air: Air, bledevice: Device) -> None:
     """Nothing is sent before a grant, nothing beyond it, and a lower limit stops the device at once."""
     reader = Reader(air).connect()
