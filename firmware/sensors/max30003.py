@@ -90,8 +90,6 @@ class MAX30003(Sensor):
         self.cs = cs
         self.lead_off = self.early = False
         self.short = bytearray(4)
-        self.out = bytearray(_SIZE)
-        self.out[0] = _FIFO_BURST << 1 | 1
         self.into = bytearray(_SIZE)
 
     def _get(self, register):
@@ -164,8 +162,9 @@ class MAX30003(Sensor):
             flags = 0
             into = self.into
             while ring.space() >= _WORDS:
+                into[0] = _FIFO_BURST << 1 | 1  # what follows it on the way in is not looked at
                 cs(0)
-                spi.write_readinto(self.out, into)
+                spi.write_readinto(into, into)
                 cs(1)
                 n = _unpack(into, ring.data[0], ring.place(ring.head), ring.size)
                 flags |= n

@@ -227,7 +227,7 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("register 0x0B cannot be read", lambda: spi(ecg(), 0x17, 0, 0, 0)),
     ("more than 32 clocks", lambda: spi(ecg(), 0x03, 0, 0, 0, 0)),
     ("takes only 0", lambda: spi(ecg(), 0x10, 0, 0, 1)),
-    ("256 samples a second", lambda: [(c := ecg()), spi(c, 0x2A, 0, 0, 0), spi(c, 0x20, 8, 0, 4)]),
+    ("not that low pass", lambda: [(c := ecg()), spi(c, 0x2A, 0x80, 0x60, 0), spi(c, 0x20, 8, 0, 4)]),
     ("within a word", lambda: [(c := ecg()), spi(c, 0x43, 0), spi(c, 0x03, 0, 0, 0)]),
     ("no register 0x0B", lambda: i2c_read(ppg(), 0x0B)),
     ("empty FIFO", lambda: i2c_read(ppg(), 0x07, 6)),
@@ -236,12 +236,12 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("reserved bits of register 0xFF", lambda: i2c_write(ppg(), 0xFF, 1)),
     ("only ever cleared", lambda: i2c_write(ppg(), 0x06, 3)),
     ("while it resets", lambda: [(c := ppg()), i2c_write(c, 0x09, 0x40), i2c_write(c, 0x08, 0x4F)]),
-    ("100 samples a second", lambda: i2c_write(Max30102([(0, 0)], [], 1), 0x09, 0x03)),
+    ("red and infrared, 18 bits", lambda: i2c_write(Max30102([(0, 0)], [], 1), 0x09, 0x03)),
     ("from its tag on", lambda: [(c := motion()), c.advance(50_000), i2c_read(c, 0x79)]),
     ("not read whole", lambda: [(c := motion()), c.advance(50_000), i2c_read(c, 0x78, 6)]),
     ("reserved bits of register 0x0A", lambda: i2c_write(motion(), 0x0A, 0x80)),
     ("bypass and continuous", lambda: i2c_write(motion(), 0x0A, 0x01)),
-    ("52 samples a second", lambda: i2c_write(motion(), 0x10, 0x48)),
+    ("takes every sample", lambda: i2c_write(motion(), 0x10, 0x48)),
     ("one-shot", lambda: i2c_write(Max30205([(0,)], [], 1), 0x01, 0x00)),
     ("only the configuration", lambda: i2c_write(Max30205([(0,)], [], 1), 0x02, 0x00)),
 ]  # fmt: skip
@@ -252,6 +252,32 @@ def test_chips_refuse_what_the_data_sheet_does_not_allow(words: str, access: Cal
     """Reserved bits, unknown registers and half-read samples are refused in words, not ignored."""
     with pytest.raises(Refused, match=words):
         access()
+
+
+@pytest.mark.parametrize("ratio", [2, 4])
+def test_a_chip_samples_as_its_registers_say(ratio: int) -> None:
+    """At a higher rate the recording is played as fast as before, with the samples of its own rate among the others."""
+    own = SIGNALS["acceleration"]
+    chip = Lsm6dso(own, [], 1)
+    rate = {2: 4, 4: 5}[ratio]  # 104 and 208 Hz
+    i2c_write(chip, 0x12, 0x64)
+    i2c_write(chip, 0x07, 0x1A, 0x00, rate, 0x06)
+    i2c_write(chip, 0x10, rate << 4 | 8)
+    chip.advance(20_000_000)
+    assert len(chip.played) == 20 * 52 * ratio
+    for channel, counts in enumerate(chip.played.counts):
+        assert list(counts[::ratio]) == [row[channel] for row in own[: 20 * 52]]
+
+
+def test_a_lower_rate_halves_what_is_played() -> None:
+    """Half as many samples come in the same time, of the same mean."""
+    chip = Max30102(SIGNALS["ppg"], [], 1)
+    for register, value in ((0x08, 0x4F), (0x0A, 0x2B), (0x0C, 0x24), (0x0D, 0x24), (0x09, 0x03)):
+        i2c_write(chip, register, value)
+    chip.advance(80_000_000)
+    assert len(chip.played) == 80 * 50
+    means = [np.mean(counts) for counts in chip.played.counts]
+    assert means == pytest.approx(np.mean(SIGNALS["ppg"], axis=0), abs=1)
 
 
 def test_oscillators_drift_without_jumping() -> None:

@@ -30,7 +30,7 @@ COUNTS = 25 / 65536 / (2420 / (2**23 - 1) / 6)  # of this chip at gain 6, to one
 
 
 class Ads1292r(SpiChip):
-    """The chip as its SPI frames see it; plays the ECG recording at 250 samples a second on both leads."""
+    """The chip as its SPI frames see it; plays the ECG recording on both leads, as one of 250 samples a second."""
 
     part = "ads1292r"
     channels = ("ecg_lead_i", "ecg_lead_ii")
@@ -127,11 +127,13 @@ class Ads1292r(SpiChip):
 
     def _start(self, now: int) -> None:
         rate = self.registers[CONFIG1] & 7
-        if rate >= len(RATES) or RATES[rate] != self.hertz or now < self.settled_at:
-            raise Refused("ads1292r: the recording is of 250 samples a second, and the reference has to settle")
+        if rate >= len(RATES) or now < self.settled_at:
+            raise Refused("ads1292r: only up to 500 samples a second are modelled, and the reference has to settle")
         if self.registers[RESP1] != 2 or self.registers[RESP2] & 1 == 0:
             raise Refused("ads1292r: RESP1 and RESP2 hold bits that must be set")
         self.begin()
+        self.clock.stop()
+        self.pace(RATES[rate])
         self.clock.start(now)
 
     def _data(self, position: int, now: int) -> int:

@@ -6,6 +6,8 @@ import math
 from array import array
 from typing import ClassVar
 
+import numpy as np
+
 from ..faults import Fault
 
 
@@ -23,6 +25,11 @@ class Oscillator:
         self._jitter = 0.0
         self._base = math.inf
         self._tick = 1
+
+    def pace(self, hertz: float) -> None:
+        """Change the nominal rate of a stopped oscillator; its drift goes with it."""
+        self._period *= 1e6 / hertz / self._nominal
+        self._nominal = 1e6 / hertz
 
     def start(self, now: float) -> None:
         """Begin a period now; the first sample comes at its end."""
@@ -82,6 +89,16 @@ class Played:
         return len(self.times) - 1
 
 
+def resampled(recording: list[tuple[int, ...]], ratio: float, rails: tuple[int, int]) -> list[tuple[int, ...]]:
+    """Return a recording that repeats, at `ratio` times its rate, by its Fourier series, in counts within the rails."""
+    count = round(len(recording) * ratio)
+    spectrum = np.fft.rfft(np.array(recording, float), axis=0)
+    if count > len(recording) and len(recording) % 2 == 0:
+        spectrum[-1] /= 2  # at half the rate, both of its sides stood in one
+    samples = np.fft.irfft(spectrum[: count // 2 + 1], count, axis=0) * count / len(recording)
+    return [tuple(row) for row in np.clip(np.rint(samples), *rails).astype(int).tolist()]
+
+
 class Chip:
     """A chip on a bus. Times are microseconds of virtual time and never go back.
 
@@ -92,11 +109,11 @@ class Chip:
     part: ClassVar[str]
     channels: ClassVar[tuple[str, ...]]
     signal: ClassVar[str] = ""  # name of the recording
-    hertz: ClassVar[float] = 1.0
+    hertz: float = 1.0  # as it samples, and at first as the recording was sampled
     rails: ClassVar[tuple[int, int]] = (0, 0)
 
     def __init__(self, recording: list[tuple[int, ...]], faults: list[Fault], seed: int) -> None:
-        self.recording = recording
+        self.recording = self._recording = recording
         self.played = Played(self.channels)
         self.clock = Oscillator(self.hertz, seed)
         self.active: dict[str, Fault] = {}
@@ -190,6 +207,18 @@ class Chip:
         self.store(self.played.add(time, counts))
 
     # ---- for subclasses
+
+    def pace(self, hertz: float) -> None:
+        """Sample at another rate from the next start on: the recording is resampled, with nothing above either's half.
+
+        Its end is joined to its beginning, as it is played.
+        """
+        if hertz == self.hertz:
+            return
+        own = type(self).hertz
+        self.recording = self._recording if hertz == own else resampled(self._recording, hertz / own, self.rails)
+        self.hertz = hertz
+        self.clock.pace(hertz)
 
     def begin(self) -> None:
         """Note that the FIFO is about to be emptied by command, and what that throws away."""

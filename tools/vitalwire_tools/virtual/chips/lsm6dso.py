@@ -16,10 +16,11 @@ CONTINUOUS, BYPASS = 6, 0
 ACCELEROMETER = 2
 DEPTH = 512
 RESET_US = 50
+RATES = {1: 12.5, 2: 26.0, 3: 52.0, 4: 104.0, 5: 208.0}  # by ODR_XL, which BDR_XL is to equal
 
 
 class Lsm6dso(I2cChip):
-    """The chip at address 0x6A or 0x6B; plays a recording of 52 samples a second at +-4 g."""
+    """The chip at address 0x6A or 0x6B; plays a recording at +-4 g."""
 
     part = "lsm6dso"
     channels = ("accel_x", "accel_y", "accel_z")
@@ -115,9 +116,10 @@ class Lsm6dso(I2cChip):
     def _run(self, value: int, now: int) -> None:
         if not value >> 4:
             self.clock.stop()
-        elif value & 0xFE != 0x38 or self.registers[FIFO_CTRL3] != 3:
-            raise Refused("lsm6dso: the recording is of 52 samples a second at +-4 g")
+        elif value & 0x0E != 0x08 or value >> 4 not in RATES or self.registers[FIFO_CTRL3] != value >> 4:
+            raise Refused("lsm6dso: the recording is of +-4 g, and the FIFO takes every sample")
         elif not self.clock.running:
+            self.pace(RATES[value >> 4])
             self.clock.start(now)
 
     def store(self, index: int) -> None:

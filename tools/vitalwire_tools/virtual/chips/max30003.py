@@ -30,15 +30,16 @@ REGISTERS = {
     CNFG_RTOR2: (0x202400, 0x000000),
 }
 RATES = {0: (512, 256, 128), 1: (500, 250, 125)}
+LOW_PASSES = (3, 2, 1)  # the highest DLPF of each rate: 150, 100 and 40 Hz
 
 
 class Max30003(SpiChip):
-    """The chip as its SPI frames see it; plays a recording of 256 samples a second at 20 V/V."""
+    """The chip as its SPI frames see it; plays a recording at 20 V/V."""
 
     part = "max30003"
     channels = ("ecg_lead_i",)
     signal = "ecg"
-    hertz = 256.0
+    hertz = 256.0  # of the recording
     rails = (-131072, 131071)
 
     def power_on(self) -> None:
@@ -115,8 +116,10 @@ class Max30003(SpiChip):
         ecg, general = self.registers[CNFG_ECG], self.registers[CNFG_GEN]
         rates = RATES.get(general >> 20 & 3)
         rate = ecg >> 22 & 3
-        if rates is None or rate == 3 or rates[rate] != self.hertz or ecg >> 16 & 3:
-            raise Refused("max30003: the recording is of 256 samples a second at 20 V/V")
+        if rates is None or rate == 3 or ecg >> 16 & 3:
+            raise Refused("max30003: only 20 V/V and a master clock of 32 or 32.768 kHz are modelled")
+        if ecg >> 12 & 3 > LOW_PASSES[rate]:
+            raise Refused("max30003: this rate has not that low pass")
         if self.registers[CNFG_EMUX]:
             raise Refused("max30003: the electrodes are not connected")
         if general >> 8 & 7 > 5 or general >> 2 & 3 == 3 or general >> 13 & 1 or general >> 5 & 1:
@@ -124,6 +127,7 @@ class Max30003(SpiChip):
         if not self.clock.running:
             self.locked_at = now + PLL_US
             self.latched |= PLLINT
+            self.pace(rates[rate])
             self.clock.start(now)
 
     # ---- samples

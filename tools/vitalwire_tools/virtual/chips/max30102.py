@@ -19,7 +19,7 @@ RATES = (50, 100, 200, 400, 800, 1000, 1600, 3200)
 
 
 class Max30102(I2cChip):
-    """The chip at address 0x57; plays a recording of 100 samples a second."""
+    """The chip at address 0x57; plays a recording."""
 
     part = "max30102"
     channels = ("ppg_red", "ppg_ir")
@@ -115,11 +115,12 @@ class Max30102(I2cChip):
             return
         config = self.registers[SPO2]
         rate = RATES[config >> 2 & 7] / AVERAGES[self.registers[FIFO_CONFIG] >> 5]
-        if mode & 7 != 3 or rate != self.hertz or config & 3 != 3 or RATES[config >> 2 & 7] > 400:
-            raise Refused("max30102: the recording is of red and infrared, 100 samples a second, 18 bits")
+        if mode & 7 != 3 or config & 3 != 3 or RATES[config >> 2 & 7] > 400:
+            raise Refused("max30102: the recording is of red and infrared, 18 bits: 400 samples a second at most")
         if not self.registers[0x0C] or not self.registers[0x0D]:
             raise Refused("max30102: a LED is off")
         if not self.clock.running:
+            self.pace(rate)
             self.clock.start(now)
 
     def store(self, index: int) -> None:
