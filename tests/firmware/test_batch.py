@@ -166,6 +166,15 @@ def test_under_seal_a_batch_ends_with_a_signature(micropython: Run) -> None:
     assert run(micropython, script) == [-1, [0, 1, 100], [0, 1, 100, 105]]
 
 
+def test_an_update_on_trial_keeps_it_on(micropython: Run) -> None:
+    """Until the update has proved itself, which needs somebody who reads."""
+    script = (
+        "app.trial = 1\nfor _ in range(12):\n    journal.newest += 1\n    run(5)\na = len(switched)\n"
+        "app.trial = None\nrun(5)\nsay(a, *switched)"
+    )
+    assert run(micropython, script) == [1, 0, 60]
+
+
 def test_what_anybody_may_look_for_is_always_there(micropython: Run) -> None:
     """A link with services for anybody has no gate."""
     script = "other = Link()\nother.stream.services = 1\nbatch._batch = None\nbatch.every(app, [other], 9)\n"
