@@ -119,7 +119,9 @@ class Recorder:
                 scalars.append((s.channel, ring.ticks_at(i, s.sensor.RATE), ring.data[0][ring.place(i)]))
         if ticks >= 0 or scalars:
             if len(marks) > MAX_MARKS:
-                marks = _merged(marks)
+                from merged import merged
+
+                marks = merged(marks)
             try:
                 seq = yield from self.maker.data(now if ticks < 0 else ticks, self.streams, marks, scalars)
             except (ValueError, IndexError):
@@ -145,17 +147,3 @@ class Recorder:
     def _status(self, now):
         self._status_due = now + self.status_us
         yield from self.maker.status(now, self.counters(now))
-
-
-def _merged(marks):
-    # one run a channel, over everything marked: good samples are given up rather than a bad one passed as good
-    runs = {}
-    for channel, mark, start, length in marks:
-        run = runs.get(channel)
-        if run:
-            end = max(run[2] + run[3], start + length)
-            start = min(run[2], start)
-            length = end - start
-            mark = run[1]
-        runs[channel] = (channel, mark, start, length)
-    return [runs[channel] for channel in sorted(runs)]
