@@ -62,7 +62,7 @@ class App:
         self.links = []
         self.journal = self.control = self.recorder = None
         self.empty = self.low = 0
-        self.trial = None  # of an updated application that has not proved itself yet
+        self.trial = None  # of an updated application that has not proved itself yet, or one that waits for its start
         self.job = None
         self.due = 0  # when a sensor is to be looked at, if no interrupt comes before
         self.serve = 0  # when the link is, even while a frame is being made

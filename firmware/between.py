@@ -64,3 +64,5 @@ def apply(app, settings):
         off = bool(settings["channels_off"] >> stream.channel & 1)
         if off != stream.off:
             (app.stop if off else app.start)(range(stream.channel, stream.channel + stream.channels))
+    if hasattr(app.trial, "at"):
+        app.trial.at(settings["update_hour"])  # an update waits for it

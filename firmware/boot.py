@@ -108,7 +108,7 @@ def build(app):
     app.control = _last(
         Control(print_, texts, config.secret, boot, hal.random(NONCE_SIZE), app.clock, journal, actions)
     )
-    app.control.ota = config.maker and (root, config.maker, texts[1], app.reboot, hal.spare)
+    app.control.ota = config.maker and (root, config.maker, texts[1], app, hal.spare)
     _links(app, config)
     if config.public_vitals:
         _publish(app, config, texts, battery)

@@ -257,13 +257,7 @@ class Control:
         elif not isinstance(document, bytes):
             return RESULT_BAD_ARGUMENT
         else:
-
-            def look(now):
-                from twin import take
-
-                return (yield from take(app, self._thumbprint, document, now))
-
-            app.recorder.step = look
+            app.recorder.step = lambda now: __import__("twin").take(app, self._thumbprint, document, now)
         return RESULT_OK
 
     # command: function(self, request, fields of the reply) -> result, or a generator of slices that returns it

@@ -12,12 +12,12 @@ from micropython import const
 from p256_verify import verify
 from wire import (
     AAD_UPDATE,
-    CAUSE_UPDATE,
     COMMAND_UPDATE_APPLY,
     COMMAND_UPDATE_BEGIN,
     COMMAND_UPDATE_STATUS,
     COMMANDKEY_CONFIRMED,
     COMMANDKEY_OFFSET,
+    COMMANDKEY_PENDING,
     COMMANDKEY_SIZE,
     MAX_FRAME,
     MAX_PATH,
@@ -58,13 +58,14 @@ class Refused(Exception):
 
 class Updater:
     # root: folder of the flash's file system. maker: x and y, 64 bytes, of the key that signs updates. board: its name.
-    # reboot(cause): called once an update is to be started. spare: a function that gives the whole image's partition.
-    def __init__(self, root, maker, board, reboot, spare):
+    # app: what an update starts by, see later.py. spare: a function that gives the whole image's partition.
+    def __init__(self, root, maker, board, app, spare):
         self._root = root
         self._spare = spare
         self._maker = maker
         self._board = board
-        self._reboot = reboot
+        self._app = app
+        self._waits = False  # whether an update of this boot waits for its start
         self._begun = None  # what begin was given: length of the manifest, its digest
         self._files = None  # [(path, bytes, digest)], once the manifest is there and good
         self._counter = 0
@@ -81,10 +82,11 @@ class Updater:
             state = slots.load(self._root)
             self._slot = Folder(self._root + ("/b" if state["run"] == "a" else "/a"))
             self._least = state["counter"]
-            if "try" in state or "image" in state:
-                raise Refused(RESULT_BAD_ARGUMENT)  # one thing at a time
             result = RESULT_OK
-            if command == COMMAND_UPDATE_BEGIN:
+            if "try" in state or "image" in state:
+                if not self._waits or command != COMMAND_UPDATE_STATUS:
+                    raise Refused(RESULT_BAD_ARGUMENT)  # one thing at a time
+            elif command == COMMAND_UPDATE_BEGIN:
                 yield from self._begin(argument)
             elif command == COMMAND_UPDATE_APPLY:
                 result = self._apply(argument, state)
@@ -98,6 +100,7 @@ class Updater:
         fields[COMMANDKEY_OFFSET] = self._done + self._at
         fields[COMMANDKEY_SIZE] = self._size
         fields[COMMANDKEY_CONFIRMED] = self._least
+        fields[COMMANDKEY_PENDING] = self._waits
         return result
 
     # ------------------------------------------------------------ each command
@@ -168,16 +171,19 @@ class Updater:
             self._file.flush()
 
     def _apply(self, argument, state):
-        # on trial at the next start; at once if the argument is 1, otherwise whenever that comes
+        # on trial at the next start; by the setting if the argument is 1, otherwise whenever that comes
         if argument != 0 and argument != 1:
             return RESULT_BAD_ARGUMENT
         if self._files is None or self._number < len(self._files):
             return RESULT_NO_UPDATE
+        if argument:
+            import later
+
+            hour = later.hour(self._root)
         self._place.start(state, self._counter)
         slots.store(self._root, state)
         self._place.switch()
-        if argument:
-            self._reboot(CAUSE_UPDATE)
+        self._waits = not argument or later.start(self._app, hour)
         return RESULT_OK
 
     # ------------------------------------------------------------ what it takes

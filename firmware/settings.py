@@ -12,6 +12,7 @@ SETTINGS = {
     "channels_off": (0, 0, 4294967295),
     "low_mv": (0, 0, 5000),
     "batch_s": (0, 0, 86400),
+    "update_hour": (24, 0, 24),
 }
 NAMES = {
     1: "frame_ms",
@@ -24,4 +25,5 @@ NAMES = {
     8: "channels_off",
     9: "low_mv",
     12: "batch_s",
+    13: "update_hour",
 }

@@ -488,7 +488,7 @@ class CommandKey(IntEnum):
     SIZE = 17  # bytes it will have in all; 0 while its manifest is not complete
     CONFIRMED = 18  # anti-rollback counter of the confirmed firmware
     REPORTED = 19  # byte string: the CBOR map of `ReportedKey`
-    PENDING = 20  # whether a configuration waits for the end of a frame
+    PENDING = 20  # whether a configuration waits for the end of a frame, or an update for its start
 
 
 NONCE_SIZE = 8
@@ -630,6 +630,7 @@ class Setting(IntEnum):
     CHANNELS_OFF = 8  # a bit for each channel id; whole sensors only
     LOW_MV = 9  # millivolts of an empty battery; 0: the board's own
     BATCH_S = 12  # seconds from one time that the radio is on to the next; 0: it always is
+    UPDATE_HOUR = 13  # hour of UTC from which an update starts, not while the battery is low; 24: at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -657,6 +658,7 @@ SETTINGS: dict[Setting, SettingRule] = {
     Setting.CHANNELS_OFF: SettingRule(0, 0, (1 << Limit.MAX_CHANNELS) - 1),
     Setting.LOW_MV: SettingRule(0, 0, 5000),
     Setting.BATCH_S: SettingRule(0, 0, 86_400),
+    Setting.UPDATE_HOUR: SettingRule(24, 0, 24),
 }
 
 

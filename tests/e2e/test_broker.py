@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,13 +19,6 @@ from vitalwire_tools.provision import Identity
 from .ward import NOWHERE, Ward, broker, subscribed
 
 NAME = "virtual"  # the board's
-
-
-@pytest.fixture
-def ward(tmp_path: Path) -> Iterator[Ward]:
-    """A ward of the test's own; its boards end with it."""
-    with ExitStack() as stack:
-        yield Ward(tmp_path, stack)
 
 
 async def _times(ward: Ward, hub: Server, words: str, count: int) -> None:

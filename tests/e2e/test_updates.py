@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from vitalwire import crypto
+from vitalwire.configuration import Configuration, configure, sign_configuration
 from vitalwire.errors import CommandError
-from vitalwire.update import Package, apply, confirmed, pack, send
+from vitalwire.update import Package, apply, confirmed, pack, send, waits
 from vitalwire.verdict import verify
-from vitalwire_protocol.spec import Event, EventKey, Kind
+from vitalwire_protocol.spec import Event, EventKey, Kind, Setting
 from vitalwire_tools.compile import compile_modules
 from vitalwire_tools.release import release
 from vitalwire_tools.virtual.machine import board_file
@@ -89,6 +91,36 @@ def test_an_application_that_does_not_start_is_dropped(
     (gone,) = events(frames, Event.UPDATE_RETURNED)
     assert number(gone, EventKey.COUNT) == 3
     assert len(firmwares(recorder)) == 1
+    (device,) = verify(captured(recorder.capture), running.registry).devices
+    assert device.ok, device
+
+
+def test_an_update_waits_for_its_hour(bench: Callable[..., Any], tmp_path: Path, package: Package) -> None:
+    """Told to start, it waits for the hour that is set and says so, records on, and starts when that is changed."""
+    hour = (datetime.datetime.now(datetime.UTC).hour + 12) % 24
+    running = bench(
+        {"update_hour": hour, "status_s": 5},
+        speed=20.0,
+        heap=HEAP,
+        maker=crypto.public_point(MAKER),
+        operator=crypto.public_point(MAKER),
+    )
+    recorder = Recorder(running.board.url, running.registry, tmp_path)
+    recorder.run(until(4.0, boot=1))
+    with recorder.client() as client:
+        assert not waits(client)
+        send(client, package)
+        assert apply(client)
+    recorder.run(until(recorder.frames[-1].frame.ticks / 1e6 + 30, boot=1))
+    with recorder.client() as client:
+        assert waits(client)
+        with pytest.raises(CommandError, match="BAD_ARGUMENT"):
+            send(client, package)
+        settings = Configuration(running.thumbprint, 1, {Setting.UPDATE_HOUR: 24})
+        configure(client, sign_configuration(settings, MAKER))
+    recorder.run(until(8.0, boot=2))
+    assert firmwares(recorder)[1:] == ["vitalwire 9.9"]
+    assert list(events(recorder.in_order(), Event.UPDATE_CONFIRMED))
     (device,) = verify(captured(recorder.capture), running.registry).devices
     assert device.ok, device
 

@@ -1,5 +1,6 @@
 # Runs under MicroPython: the device's loader and updater on littlefs on NOR flash in a file, whose power can be cut at
 # any operation: the process dies. Each line on stdin is evaluated and answered by its value in one line.
+import json
 import os
 import sys
 
@@ -87,7 +88,10 @@ class Loader:
 
 
 class Device:
-    # Packages by counter are bytes of (manifest's length, manifest and files).
+    # Packages by counter are bytes of (manifest's length, manifest and files). Of an App what later.py wants.
+    trial = pending = utc_us = None
+    low_battery = False
+
     def __init__(self, path, maker, packages, size=BLOCKS):
         self.path, self.maker, self.packages, self.size = path, maker, packages, size
         self.mounted = False
@@ -108,6 +112,25 @@ class Device:
     def reboot(self, _):
         self.asked += 1
 
+    @property
+    def clock(self):
+        return self
+
+    def utc(self, ticks):
+        return self.utc_us and (self.utc_us, 10)
+
+    def configure(self, **settings):
+        with open("/board/desired", "w") as f:
+            json.dump({"newest": 1, "now": [1, settings]}, f)
+
+    def look(self, utc=None, low=False):
+        # a status frame: a day and hours; returns how often a reboot was asked for
+        self.utc_us = utc and int((20_000 * 24 + utc) * 3600) * 1_000_000
+        self.low_battery = low
+        if self.trial:
+            self.trial.check(0)
+        return self.asked
+
     def files(self):
         return sorted([entry[0] for entry in os.ilistdir("/board")])
 
@@ -118,10 +141,10 @@ class Device:
     def start(self):
         # as both loaders do; returns the folder chosen
         self.loader.start()
-        self.updater = ota.Updater("/board", self.maker, BOARD, self.reboot, self.spare)
+        self.updater = ota.Updater("/board", self.maker, BOARD, self, self.spare)
         return slots.choose("/board")
 
-    def trial(self):
+    def tried(self):
         return slots.on_trial("/board", self.loader)
 
     def confirm(self):
@@ -134,6 +157,7 @@ class Device:
             while True:
                 next(work)
         except StopIteration as stop:
+            self.pending = fields[wire.COMMANDKEY_PENDING]
             return stop.value, fields[wire.COMMANDKEY_OFFSET], fields[wire.COMMANDKEY_SIZE]
 
     def send(self, counter, most=200):
@@ -178,7 +202,7 @@ class Device:
             if state["counter"] < confirmed:
                 return "older than confirmed"
             confirmed = state["counter"]
-            trial = self.trial()
+            trial = self.tried()
             running = state["image" if image else "next"] if trial else confirmed
             if running and not (self.runs(running) if image else self.holds(folder, running)):
                 return "half an application"

@@ -173,6 +173,53 @@ def test_an_update_runs_on_trial_until_it_is_confirmed(bench: Callable[..., Benc
     assert [device.do("device.start()") for _ in range(3)] == ["/board/a"] * 3
 
 
+@pytest.mark.parametrize(
+    ("looks", "starts"),
+    [
+        ([(None, False), (23.0, False), (25.99, False), (26.0, False)], 3),
+        ([(2.5, False)], 0),  # it is that hour
+        ([(1.0, False), (3.5, False)], 1),  # it came between two looks
+        ([(25.0, False), (26.5, True), (27.5, True), (28.0, False)], 3),
+        ([(9000.0, False), (1.0, False), (2.0, False)], 2),  # the clock was wrong and was put back
+    ],
+    ids=["at its hour", "in its hour", "after its hour", "low battery", "clock put back"],
+)
+def test_an_update_starts_at_the_hour_that_is_set(
+    bench: Callable[..., Bench], looks: list[tuple[float | None, bool]], starts: int
+) -> None:
+    """It waits while UTC is unknown, the hour has not come or the battery is low, and says so; nothing else goes."""
+    device = bench()
+    device.knows(package(5))
+    device.do("device.configure(update_hour=2)")
+    assert device.send(5) == Result.OK
+    assert device.ask(Command.UPDATE_APPLY, 1)[0] == Result.OK
+    assert device.do("device.pending") is True
+    asked = [device.do(f"device.look{look!r}") for look in looks]
+    assert asked == [int(number >= starts) for number in range(len(looks))]
+    assert device.ask(Command.UPDATE_STATUS)[0] == Result.OK
+    assert device.do("device.pending") is True
+    assert device.ask(Command.UPDATE_BEGIN, [200, bytes(32)])[0] == Result.BAD_ARGUMENT
+    assert device.ask(Command.UPDATE_APPLY, 1)[0] == Result.BAD_ARGUMENT
+    assert device.do("device.start()") == "/board/a"
+
+
+def test_a_start_or_another_setting_ends_the_wait(bench: Callable[..., Bench]) -> None:
+    """Another hour counts from then on, 24 at once; a start of any other cause starts the update, too."""
+    device = bench()
+    device.knows(package(5))
+    device.do("device.configure(update_hour=2)")
+    device.send(5)
+    device.ask(Command.UPDATE_APPLY, 1)
+    assert device.do("device.look(1.0)") == 0
+    device.do("device.trial.at(4)")
+    assert [device.do(f"device.look({utc})") for utc in (3.0, 4.0)] == [0, 1]
+    device.do("device.trial.at(24)")
+    assert device.do("device.look()") == 2
+    assert device.do("device.start()") == "/board/a"
+    assert device.ask(Command.UPDATE_STATUS)[0] == Result.BAD_ARGUMENT
+    assert device.do("device.pending") is False
+
+
 def test_a_whole_image_runs_on_trial_too(bench: Callable[..., Bench]) -> None:
     """An image goes into the other partition and runs once; not confirmed, the old one returns, and that is told."""
     device = bench()
@@ -185,16 +232,16 @@ def test_a_whole_image_runs_on_trial_too(bench: Callable[..., Bench]) -> None:
     assert device.do("device.send(5)")[1] > image(5).signed + 4000  # what was there was not sent again
     assert device.ask(Command.UPDATE_APPLY, 1)[0] == Result.OK
     device.do("device.start()")
-    assert device.do("[device.trial(), device.runs(5), device.loader.image()]") == [True, True, "ota_1"]
+    assert device.do("[device.tried(), device.runs(5), device.loader.image()]") == [True, True, "ota_1"]
     device.do("device.start()")
-    assert device.do("[device.trial(), device.loader.image()]") == [False, "ota_0"]
+    assert device.do("[device.tried(), device.loader.image()]") == [False, "ota_0"]
     assert device.do("slots.take_failed('/board')") == 5
     assert device.send(6) == Result.OK
     assert device.ask(Command.UPDATE_APPLY, 0)[0] == Result.OK
     device.do("device.start()")
-    assert device.do("[device.trial(), device.confirm()]") == [True, 6]
+    assert device.do("[device.tried(), device.confirm()]") == [True, 6]
     device.do("device.start()")
-    assert device.do("[device.trial(), device.runs(6), slots.load('/board')]") == [
+    assert device.do("[device.tried(), device.runs(6), slots.load('/board')]") == [
         False,
         True,
         {"run": "", "counter": 6},

@@ -9,8 +9,8 @@ import typer
 
 from vitalwire import jws
 from vitalwire.client import Client
-from vitalwire.errors import UsageError
-from vitalwire.update import apply, confirmed, read_package, send
+from vitalwire.errors import CommandError, UsageError
+from vitalwire.update import apply, confirmed, read_package, send, waits
 
 from . import output
 from .options import Json, RegistryFile, opened
@@ -21,14 +21,15 @@ def update(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The update, from `vitalwire board release`.")],
     key: Annotated[Path, typer.Option("--key", metavar="PEM", help="The maker's public key: what it signed is sent.")],
     later: Annotated[
-        bool, typer.Option("--later", help="Leave the start to the device's next one, instead of starting it now.")
+        bool, typer.Option("--later", help="Leave the start to the device's next one, whatever its settings say.")
     ] = False,
     registry: RegistryFile = None,
     as_json: Json = False,
 ) -> None:
     """Send an update to a device and start it there, on trial: it stays once its first frames are acknowledged.
 
-    Interrupted, it goes on where it was. Frames that arrive meanwhile stay on the device.
+    Its setting update_hour may put the start off; the same command then says that one waits. Interrupted, it goes on
+    where it was. Frames that arrive meanwhile stay on the device.
     """
     try:
         data = file.read_bytes()
@@ -38,15 +39,21 @@ def update(
     manifest = package.manifest
     with opened(registry) as trusted, Client(url, registry=trusted, state=":memory:", auto_acknowledge=False) as client:
         before = confirmed(client)
+        if waits(client):
+            raise CommandError(
+                "an update waits there for its start",
+                advice="it starts at the device's next start, or at the hour of its setting update_hour",
+            )
         with output.progress(f"sending {manifest.firmware}", len(data), quiet=as_json) as step:
             send(client, package, step)
-        apply(client, now=not later)
+        waiting = apply(client, now=not later)
     if as_json:
         output.show_json(
-            {"firmware": manifest.firmware, "counter": manifest.counter, "before": before, "started": not later}
+            {"firmware": manifest.firmware, "counter": manifest.counter, "before": before, "started": not waiting}
         )
         return
     output.say(
         f"{manifest.firmware} (counter {manifest.counter}, before {before}) "
-        + ("waits for the device's next start" if later else "starts; read the device to confirm it")
+        + ("starts; read the device to confirm it" if not waiting else "waits for the device's next start")
+        + (", or its update_hour" if waiting and not later else "")
     )

@@ -2,7 +2,7 @@
 
 from .manifest import Manifest, PackedFile, parse_manifest, sign_manifest
 from .package import Package, pack, read_package
-from .send import Progress, apply, confirmed, installing, send
+from .send import Progress, apply, confirmed, installing, send, waits
 
 __all__ = [
     "Manifest",
@@ -17,4 +17,5 @@ __all__ = [
     "read_package",
     "send",
     "sign_manifest",
+    "waits",
 ]

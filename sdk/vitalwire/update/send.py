@@ -33,9 +33,17 @@ def send(client: Client, package: Package, progress: Progress | None = None) -> 
     client.hold(bringing(package, progress))
 
 
-def apply(client: Client, *, now: bool = True) -> None:
-    """Have the device start the update it has, at once or at its next start; raises CommandError if it has none."""
-    client.ask(Command.UPDATE_APPLY, int(now))
+def apply(client: Client, *, now: bool = True) -> bool:
+    """Have the device start the update it has, now or whenever it starts; raises CommandError if it has none.
+
+    Returns whether the update waits: for a start of the device, or with `now` for the hour that its settings name.
+    """
+    return _pending(client.ask(Command.UPDATE_APPLY, int(now)))
+
+
+def waits(client: Client) -> bool:
+    """Return whether an update that the device has waits for its start; raises CommandError during a trial."""
+    return _pending(client.ask(Command.UPDATE_STATUS))
 
 
 def confirmed(client: Client) -> int:
@@ -72,17 +80,21 @@ def installing(
 ) -> Talk[bool]:
     """What to ask until a device has an update for good: returns whether it stayed, or went back to the one before.
 
-    `at_once`: the device is to start it now, otherwise whenever it starts; `started`: it was told so before.
-    CommandError when the device refuses it.
+    `at_once`: the device is to start it as its settings say, otherwise whenever it starts; `started`: it was told
+    so before. CommandError when the device refuses it.
     """
     while True:
         try:
-            counter = _confirmed((yield Question(Command.UPDATE_STATUS)))
+            status = yield Question(Command.UPDATE_STATUS)
         except CommandError as error:
             if error.reason != Result.BAD_ARGUMENT.name:
                 raise
-            yield PAUSE  # one waits for its start, or is on trial
+            yield PAUSE  # one starts, or is on trial
             continue
+        if _pending(status):
+            yield PAUSE
+            continue
+        counter = _confirmed(status)
         if started or counter == package.manifest.counter:
             return counter == package.manifest.counter
         yield from bringing(package, progress)
@@ -92,6 +104,10 @@ def installing(
 
 def _confirmed(fields: Mapping[int, Any]) -> int:
     return integer(fields, CommandKey.CONFIRMED, 0, 0xFFFFFFFF)
+
+
+def _pending(fields: Mapping[int, Any]) -> bool:
+    return fields.get(CommandKey.PENDING) is True
 
 
 def _offset(fields: Mapping[int, Any]) -> int:
