@@ -203,8 +203,8 @@ class App:
     def time_set(self, utc, accuracy):
         self.report(EVENT_TIME_SET, {EVENTKEY_UTC: utc, EVENTKEY_UTC_ACCURACY: accuracy}, self.hal.ticks())
 
-    def _switch(self, ids, off, event):
-        # whole streams only: their channels share a FIFO
+    def switch(self, ids, off):
+        # whole streams only: their channels share a FIFO; whether that is what they are
         wanted = set(ids)
         chosen = []
         for stream in self.streams:
@@ -217,19 +217,13 @@ class App:
         if wanted:
             return False
         self.due = 0
-        now = self.hal.ticks()
+        event = EVENT_CHANNEL_STOPPED if off else EVENT_CHANNEL_STARTED
         for stream in chosen:
             if stream.off != off:
                 stream.switch(off)
                 for channel in range(stream.channels):
-                    self.report(event, {EVENTKEY_CHANNEL: stream.channel + channel}, now)
+                    self.report(event, {EVENTKEY_CHANNEL: stream.channel + channel}, self.hal.ticks())
         return True
-
-    def start(self, ids):
-        return self._switch(ids, False, EVENT_CHANNEL_STARTED)
-
-    def stop(self, ids):
-        return self._switch(ids, True, EVENT_CHANNEL_STOPPED)
 
     def reboot(self, cause):
         self.rebooting = cause or CAUSE_COMMAND

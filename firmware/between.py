@@ -13,13 +13,12 @@ from wire import (
 )
 
 
-def put(app, settings):
-    # Returns whether the board goes on with these settings, by name.
-    maker = app.recorder.maker
-    policy = "seal" if maker.seal else "private" if maker.private else "sign"
-    if (settings["frame_ms"] * 1000, settings["policy"]) != (app.recorder.frame_us, policy):
-        app.reboot(CAUSE_CONFIGURATION)
-        return False
+def put(app, settings, before):
+    # Returns whether the board goes on with these settings, by name, in place of those before.
+    for name in ("frame_ms", "policy", "on_s", "every_s"):
+        if settings[name] != before[name]:
+            app.reboot(CAUSE_CONFIGURATION)
+            return False
     apply(app, settings)
     return True
 
@@ -63,6 +62,6 @@ def apply(app, settings):
     for stream in app.streams:
         off = bool(settings["channels_off"] >> stream.channel & 1)
         if off != stream.off:
-            (app.stop if off else app.start)(range(stream.channel, stream.channel + stream.channels))
+            app.switch(range(stream.channel, stream.channel + stream.channels), off)
     if hasattr(app.trial, "at"):
         app.trial.at(settings["update_hour"])  # an update waits for it

@@ -25,7 +25,6 @@ from wire import (
     CCM_KEY_SIZE,
     COMMAND_CONFIGURE,
     COMMAND_REBOOT,
-    COMMAND_START,
     COMMAND_STOP,
     EVENT_CONFIGURATION_RETURNED,
     EVENT_UPDATE_RETURNED,
@@ -104,7 +103,7 @@ def build(app):
     maker = _last(FrameMaker(journal, signer, app.clock.utc, _LIMIT))
     _keep_policy(maker, config, print_)
     _streams = _keep_policy = None
-    actions = {COMMAND_START: app.start, COMMAND_STOP: app.stop, COMMAND_REBOOT: app.reboot, COMMAND_CONFIGURE: app}
+    actions = {COMMAND_STOP: app.switch, COMMAND_REBOOT: app.reboot, COMMAND_CONFIGURE: app}
     app.control = _last(
         Control(print_, texts, config.secret, boot, hal.random(NONCE_SIZE), app.clock, journal, actions)
     )
@@ -126,6 +125,11 @@ def build(app):
     app.recorder.begin(hal.ticks(), hal.reset_cause(), contents)
     Recorder.begin = FrameMaker.boot_details = None
     _configure(app, config, on_proof, given_up)
+    if config.every_s:
+        # after the first frame, when what only starts a board is gone
+        cycle = config.on_s, config.every_s, config.links
+        then = app.recorder.step
+        app.recorder.step = lambda now: __import__("duty").begin(app, cycle, then)
     if on_trial:
         from trial import Trial
 

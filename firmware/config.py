@@ -2,7 +2,7 @@
 # its prompt to nobody, and encrypts, whatever else was said; keys are never shown, logged or sent.
 import json
 
-from settings import SETTINGS
+from settings import SETTINGS, cycle
 from wire import MAX_COEFFICIENTS
 
 # Which links there are, and whether host:port says with whom.
@@ -52,6 +52,9 @@ class Config:
         for name in given:
             if name not in SETTINGS:
                 self.refused = self.refused or name
+        if not cycle(self.on_s, self.every_s):
+            self.refused = self.refused or "on_s"
+            self.on_s = self.every_s = 0
         self.spo2 = _curve(self.spo2)
         if self.refused:
             self.when_full = "stop"

@@ -71,7 +71,7 @@ _LONG = const(64)  # bytes: reading more than that is announced
 
 class Control:
     # thumbprint: 32 bytes. texts: (firmware, board, name). secret: 32 bytes, or None where not provisioned. nonce: 8
-    # random bytes of this boot. actions: the app's {COMMAND_START, COMMAND_STOP: function(ids) -> do they exist,
+    # random bytes of this boot. actions: the app's {COMMAND_STOP: function(ids, off) -> do they exist,
     # COMMAND_REBOOT: function(None), to reboot once the links are idle}. `links` are all there are; `link` is the one
     # whose command is handled, None between two.
     trial = _updater = None
@@ -219,7 +219,7 @@ class Control:
         return self._ping(request, fields)
 
     def _switch(self, request, fields):
-        taken = self._actions[request[COMMANDKEY_COMMAND]](request[COMMANDKEY_ARGUMENT])
+        taken = self._actions[COMMAND_STOP](request[COMMANDKEY_ARGUMENT], request[COMMANDKEY_COMMAND] == COMMAND_STOP)
         return RESULT_OK if taken else RESULT_BAD_ARGUMENT
 
     def _log_level(self, request, fields):

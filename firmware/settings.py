@@ -1,6 +1,6 @@
 # Generated from vitalwire_protocol/spec.py by `python -m vitalwire_tools.codegen`; do not edit.
 # What may be configured from afar: name: (default, smallest, largest) or (default, words); a word's number is its place
-# from 1 on. NAMES[key] is the name of a key of a configuration.
+# from 1 on. NAMES[key] is the name of a key of a configuration. cycle(on_s, every_s): whether the two go together.
 SETTINGS = {
     "frame_ms": (2000, 250, 8000),
     "status_s": (60, 1, 3600),
@@ -11,6 +11,8 @@ SETTINGS = {
     "log_level": ("info", ("debug", "info", "warning", "error")),
     "channels_off": (0, 0, 4294967295),
     "low_mv": (0, 0, 5000),
+    "on_s": (0, 0, 3600),
+    "every_s": (0, 0, 86400),
     "batch_s": (0, 0, 86400),
     "update_hour": (24, 0, 24),
 }
@@ -24,6 +26,12 @@ NAMES = {
     7: "log_level",
     8: "channels_off",
     9: "low_mv",
+    10: "on_s",
+    11: "every_s",
     12: "batch_s",
     13: "update_hour",
 }
+
+
+def cycle(on_s, every_s):
+    return 0 < on_s < every_s or on_s == every_s == 0

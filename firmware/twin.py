@@ -84,10 +84,11 @@ def _keep(app, version, settings, now):
             # the same once more changes nothing
             result = RESULT_OK if last[:2] == [version, settings] else RESULT_CONFIGURATION_OLD
         else:
+            before = last[1]
             state["newest"] = version
             state["next"] = [version, settings, 0]
             yield from desired.store(root, state)
-            desired = state = None
+            desired = state = last = None
             drop("desired")
             yield from _tidy()
             import between
@@ -95,7 +96,7 @@ def _keep(app, version, settings, now):
 
             settings = values.all_of(root, settings)
             values.report(app, {REPORTEDKEY_NEWEST: version, REPORTEDKEY_SETTINGS: values.numbers(settings)})
-            if between.put(app, settings):
+            if between.put(app, settings, values.all_of(root, before)):
                 follows = lambda now: between.prove(app, now)  # noqa: E731
     except (OSError, MemoryError):
         result = RESULT_CONFIGURATION_FAILED

@@ -3,8 +3,16 @@
 import json
 
 from cbor import decode, put
-from settings import NAMES, SETTINGS
-from wire import MAX_COMMAND, RESULT_CONFIGURATION_RANGE, RESULT_CONFIGURATION_UNKNOWN, RESULT_OK, SETTING_CHANNELS_OFF
+from settings import NAMES, SETTINGS, cycle
+from wire import (
+    MAX_COMMAND,
+    RESULT_CONFIGURATION_RANGE,
+    RESULT_CONFIGURATION_UNKNOWN,
+    RESULT_OK,
+    SETTING_CHANNELS_OFF,
+    SETTING_EVERY_S,
+    SETTING_ON_S,
+)
 
 
 def named(streams, settings):
@@ -20,6 +28,9 @@ def named(streams, settings):
         if not _fits(name, value):
             return RESULT_CONFIGURATION_RANGE, key, None
         found[name] = value
+    pair = [settings[key] for key in (SETTING_ON_S, SETTING_EVERY_S) if key in settings]
+    if pair and not (len(pair) == 2 and cycle(*pair)):
+        return RESULT_CONFIGURATION_RANGE, SETTING_ON_S, None
     off = settings.get(SETTING_CHANNELS_OFF, 0)
     for stream in streams:
         own = (1 << stream.channels) - 1 << stream.channel

@@ -77,8 +77,7 @@ class Board:
         boot = self.journal.begin()
         self.clock = Clock(lambda: self.now - self.started, self.stepped)
         actions = {
-            wire.COMMAND_START: lambda ids: self.switch("start", ids),
-            wire.COMMAND_STOP: lambda ids: self.switch("stop", ids),
+            wire.COMMAND_STOP: lambda ids, off: self.switch("stop" if off else "start", ids),
             wire.COMMAND_REBOOT: lambda _: self.asked.append(("reboot", None)),
         }
         texts = ("1.0", "virtual", "bench")

@@ -219,6 +219,8 @@ class Event(IntEnum):
     CONFIGURATION_RETURNED = 35  # the board did not run with it; the one before is in force again
     CONFIGURATION_REFUSED = 36
     SHUTDOWN = 37  # the battery is empty: the device sleeps until it is charged
+    PAUSE_BEGUN = 38  # all sensors rest, as configured, until
+    PAUSE_ENDED = 39  # those that are not switched off sample again
 
 
 class EventKey(IntEnum):
@@ -286,6 +288,7 @@ class Counter(IntEnum):
     BUSY_PERMILLE = 16
     SENSORS_DOWN = 17
     EVENTS_LOST = 18
+    ASLEEP_S = 19  # seconds that the processor slept in pauses
 
 
 # ---------------------------------------------------------------- channels: codes and units, once
@@ -629,6 +632,8 @@ class Setting(IntEnum):
     LOG_LEVEL = 7
     CHANNELS_OFF = 8  # a bit for each channel id; whole sensors only
     LOW_MV = 9  # millivolts of an empty battery; 0: the board's own
+    ON_S = 10  # seconds that the sensors are on, from each start of a cycle, and
+    EVERY_S = 11  # from one start to the next; both 0: always on
     BATCH_S = 12  # seconds from one time that the radio is on to the next; 0: it always is
     UPDATE_HOUR = 13  # hour of UTC from which an update starts, not while the battery is low; 24: at once
 
@@ -657,13 +662,15 @@ SETTINGS: dict[Setting, SettingRule] = {
     Setting.LOG_LEVEL: _words(LogLevel.INFO, *(level.name.lower() for level in LogLevel)),
     Setting.CHANNELS_OFF: SettingRule(0, 0, (1 << Limit.MAX_CHANNELS) - 1),
     Setting.LOW_MV: SettingRule(0, 0, 5000),
+    Setting.ON_S: SettingRule(0, 0, 3600),
+    Setting.EVERY_S: SettingRule(0, 0, 86400),
     Setting.BATCH_S: SettingRule(0, 0, 86_400),
     Setting.UPDATE_HOUR: SettingRule(24, 0, 24),
 }
 
 
 def cycle(on_s: int, every_s: int) -> bool:
-    """Return whether sensors can be on for `on_s` of every `every_s` seconds; both 0: always."""
+    """Return whether sensors can be on for `on_s` of every `every_s` seconds (`ON_S`, `EVERY_S`); both 0: always."""
     return 0 < on_s < every_s or on_s == every_s == 0
 
 

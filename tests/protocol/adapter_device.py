@@ -140,7 +140,7 @@ class World:
     acknowledged = acknowledge
 
 
-def known(ids):
+def known(ids, off):
     """Whether all channels are among the device's eight."""
     return all(isinstance(each, int) and 0 <= each < 8 for each in ids)
 
@@ -148,7 +148,7 @@ def known(ids):
 def read_command(data, key):
     """Return what the device makes of a command: its map, or the name of the result as the error."""
     world = World()
-    actions = {wire.COMMAND_START: known, wire.COMMAND_STOP: known, wire.COMMAND_REBOOT: lambda _: True}
+    actions = {wire.COMMAND_STOP: known, wire.COMMAND_REBOOT: lambda _: True}
     clock = Clock(lambda: 1 << 40)
     secret = key.get("secret")
     texts = ("0.1.0", "virtual", "vital-0001")

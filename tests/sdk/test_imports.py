@@ -165,7 +165,7 @@ def test_firmware_stands_alone(path: Path) -> None:
     allowed = own | MICROPYTHON
     if str(relative) in {"main.py", "guard.py", "start.py", "boot.py"} or relative.parts[0] == "hal":
         allowed |= {"hal", "board"}
-    if str(relative) in {"main.py", "guard.py", "hal/esp32.py"}:
+    if str(relative) in {"main.py", "guard.py", "hal/esp32.py", "hal/esp32_doze.py"}:
         allowed |= {"machine", "esp32"}
     if relative.parts[0] == "links":
         allowed |= RADIO

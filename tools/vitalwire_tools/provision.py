@@ -25,6 +25,7 @@ from .littlefs_image import pack, unpack
 
 CONFIG_FILE, KEY_FILE, SECRET_FILE = "config.json", "key", "secret"
 MAKER_FILE, OPERATOR_FILE = "maker", "operator"
+CYCLE = "sensors are on for on_s, less than every_s, of every_s; without both, always"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,9 @@ def check_settings(settings: Mapping[str, object]) -> None:
             elif bounds:
                 allowed = ", ".join(bounds[0]) if bounds[0] else "a text of 1 to 64 bytes"
             raise UsageError(f"{name} cannot be {value!r}", advice=f"it is {allowed}; {default!r} if not given")
+    on_s, every_s = (settings.get(name, 0) for name in ("on_s", "every_s"))
+    if isinstance(on_s, int) and isinstance(every_s, int) and not spec.cycle(on_s, every_s):
+        raise UsageError(f"on_s {on_s} and every_s {every_s} do not go together", advice=CYCLE)
     links = settings.get("links", ())
     if settings.get("public_vitals") and not (isinstance(links, list) and "ble" in links):
         raise UsageError("public_vitals needs the link ble", advice='"links": ["ble"]')

@@ -93,8 +93,7 @@ class DeviceClock:
             utc.arrival(frame.ticks / 1e6, received_us)
         run = self._run(frame)
         for event in frame.events:
-            stream = _restarted(event, descriptor)
-            if stream in run.tracks:
+            for stream in run.tracks.keys() & _restarted(event, descriptor):
                 self._anew(run.tracks[stream], stream)
         return Pending(self, run, {r.stream: self._place(run, frame, descriptor, r) for r in readouts})
 
@@ -217,15 +216,17 @@ def _edge(found: tuple[int, Edge] | None, boot: int, otherwise: float) -> Edge:
     return (elapsed if found[0] == boot else otherwise), (otherwise if math.isnan(utc) else utc)
 
 
-def _restarted(event: Message, descriptor: Descriptor) -> int | None:
-    """Return the stream whose sensor began to sample anew, so that its count has no known distance from before."""
+def _restarted(event: Message, descriptor: Descriptor) -> set[int | None]:
+    """Return the streams whose sensors began to sample anew, so that their count has no known distance from before."""
     if event.code == Event.SENSOR_OK:
         stream = event.details.get(EventKey.STREAM)
-        return stream if isinstance(stream, int) else None
+        return {stream} if isinstance(stream, int) else set()
     if event.code == Event.CHANNEL_STARTED:
         channel = event.details.get(EventKey.CHANNEL)
-        return next((c.stream for c in descriptor.channels if c.id == channel), None)
-    return None
+        return {c.stream for c in descriptor.channels if c.id == channel}
+    if event.code == Event.PAUSE_ENDED:
+        return {c.stream for c in descriptor.channels}
+    return set()
 
 
 def _period(channels: Sequence[Channel]) -> float:

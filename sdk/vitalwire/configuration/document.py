@@ -44,10 +44,14 @@ def parse_configuration(message: bytes, key: PublicKey) -> Configuration:
 def _read(fields: Mapping[int, Any]) -> Configuration:
     integer(fields, ConfigurationKey.FORMAT, spec.VERSION, spec.VERSION)
     settings = mapping(fields, ConfigurationKey.SETTINGS)
+    pair = [settings[key] for key in (Setting.ON_S, Setting.EVERY_S) if key in settings]
+    found = dict(_setting(settings, key) for key in settings)
+    if pair and not (len(pair) == 2 and spec.cycle(*pair)):
+        raise FrameError("on_s and every_s go together, the first below the second, or both are 0", reason="range")
     return Configuration(
         octets(fields, ConfigurationKey.DEVICE, spec.THUMBPRINT_SIZE),
         integer(fields, ConfigurationKey.VERSION, 1, MAX_VERSION),
-        dict(_setting(settings, key) for key in settings),
+        found,
     )
 
 

@@ -158,7 +158,11 @@ def test_a_stream_that_paused_begins_anew() -> None:
 
 @pytest.mark.parametrize(
     ("code", "details"),
-    [(spec.Event.SENSOR_OK, {spec.EventKey.STREAM: 0}), (spec.Event.CHANNEL_STARTED, {spec.EventKey.CHANNEL: 0})],
+    [
+        (spec.Event.SENSOR_OK, {spec.EventKey.STREAM: 0}),
+        (spec.Event.CHANNEL_STARTED, {spec.EventKey.CHANNEL: 0}),
+        (spec.Event.PAUSE_ENDED, {}),
+    ],
 )
 def test_a_sensor_that_restarted_begins_anew(code: spec.Event, details: dict[int, int]) -> None:
     """A hole too short to tell from a late readout is known by the event that the sensor samples again."""

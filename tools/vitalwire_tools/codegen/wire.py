@@ -5,7 +5,10 @@ Constants are plain public names, because `_NAME = const()` vanishes from a Micr
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
@@ -85,7 +88,7 @@ SIGNALS_HEAD = """\
 SETTINGS_HEAD = """\
 # Generated from vitalwire_protocol/spec.py by `python -m vitalwire_tools.codegen`; do not edit.
 # What may be configured from afar: name: (default, smallest, largest) or (default, words); a word's number is its place
-# from 1 on. NAMES[key] is the name of a key of a configuration.
+# from 1 on. NAMES[key] is the name of a key of a configuration. cycle(on_s, every_s): whether the two go together.
 """
 
 PACK = """
@@ -161,7 +164,17 @@ def render_settings() -> str:
     """Return the text of `firmware/settings.py`."""
     rows = "".join(f"    {json.dumps(name)}: {_text(rule)},\n" for name, rule in device_settings().items())
     names = "".join(f"    {key.value}: {json.dumps(key.name.lower())},\n" for key in spec.SETTINGS)
-    return f"{SETTINGS_HEAD}SETTINGS = {{\n{rows}}}\nNAMES = {{\n{names}}}\n"
+    return f"{SETTINGS_HEAD}SETTINGS = {{\n{rows}}}\nNAMES = {{\n{names}}}\n\n\n{_plain(spec.cycle)}\n"
+
+
+def _plain(function: Callable[..., object]) -> str:
+    """Return a function's text without its docstring and types."""
+    (node,) = ast.parse(inspect.getsource(function)).body
+    assert isinstance(node, ast.FunctionDef)
+    node.body, node.returns = node.body[1:], None
+    for argument in node.args.args:
+        argument.annotation = None
+    return ast.unparse(node)
 
 
 def _text(value: object) -> str:

@@ -122,7 +122,7 @@ class World:
 
     acknowledged = acknowledge
 
-    def act(self, ids):
+    def act(self, ids, off=False):
         self.touched += 1
         return ids is None or max(ids) < 8
 
@@ -132,7 +132,7 @@ class Commands:
 
     def __init__(self):
         self.world = World()
-        actions = {wire.COMMAND_START: self.world.act, wire.COMMAND_STOP: self.world.act}
+        actions = {wire.COMMAND_STOP: self.world.act}
         actions[wire.COMMAND_REBOOT] = self.world.act
         actions[wire.COMMAND_CONFIGURE] = self.world
         clock = Clock(lambda: 1 << 40)
