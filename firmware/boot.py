@@ -162,6 +162,7 @@ def _config(app, root):
         for name in ("twin", "signed", "p256_verify", "between"):
             __import__(name)
             drop(name)
+        gc.collect()
     state, failed = desired.choose(root)
     on_proof = "next" in state
     config = Config(app.hal, state["next" if on_proof else "now"][1])

@@ -154,7 +154,7 @@ class Control:
             device = _octets(request, COMMANDKEY_DEVICE, DIGEST_SIZE)
             nonce = _octets(request, COMMANDKEY_NONCE, NONCE_SIZE)
         except ValueError as e:
-            return RESULT_BAD_MAC if e.args[0] == "mac" else RESULT_BAD_FORM
+            return RESULT_BAD_MAC if "mac" in e.args else RESULT_BAD_FORM
         self.request = request
         self.closed = True
         if device != self._thumbprint[:DIGEST_SIZE]:

@@ -1,4 +1,5 @@
-"""Makes the device's sources small without changing what they do: constants folded, modules joined, names short.
+"""Makes the device's sources small without changing what they do: constants folded, modules joined, names short, errors
+without words.
 
 A name costs a device 10 to 30 bytes of heap, a module 400, an import of a name 16 in each importing module. A program
 is its modules by dotted name, as syntax trees; a package's `__init__` goes by the package's name.
@@ -15,6 +16,7 @@ from .globals import frequent_first, shorten_globals
 from .join import join, reach
 from .names import shorten_locals
 from .prune import prune, prune_imports
+from .words import mute
 
 Program = dict[str, ast.Module]
 __all__ = ["Program", "reach", "shrink"]
@@ -26,6 +28,7 @@ def shrink(program: Program, members: list[str], name: str, outside: Collection[
     `outside` are the modules that meet objects which are not ours, beyond those that all Pythons have. Returns what the
     new names stand for. Raises ValueError for what cannot be shrunk without changing its meaning.
     """
+    mute(program)
     prune(program)
     fold(program, members)
     prune_imports(program)
