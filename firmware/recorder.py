@@ -140,9 +140,9 @@ class Recorder:
         self._data_due += self.frame_us * (1 + (now - self._data_due) // self.frame_us)
         step = self.step
         if step:
-            self.step = None
             after = yield from step(now)
-            self.step = self.step or after
+            if self.step is step:
+                self.step = after
 
     def _status(self, now):
         self._status_due = now + self.status_us
