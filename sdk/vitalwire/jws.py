@@ -11,7 +11,7 @@ import json
 import os
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
@@ -73,7 +73,7 @@ def load_key(path: Path) -> ec.EllipticCurvePrivateKey:
     """Return the P-256 private key in a PEM file; UsageError if there is none."""
     try:
         key = serialization.load_pem_private_key(_read(path), None)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         key = None  # its text is never shown
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise UsageError(f"{path} holds no P-256 private key without a password, in PEM")
@@ -87,7 +87,7 @@ def load_public_key(path: Path) -> ec.EllipticCurvePublicKey:
         return load_key(path).public_key()
     try:
         key = serialization.load_pem_public_key(data)
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise UsageError(f"{path} holds no P-256 public key in PEM")

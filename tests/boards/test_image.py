@@ -12,13 +12,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.boards.stockimage import ROWS, application, stock
 
-from vitalwire import crypto
+from vitalwire import crypto, jws
 from vitalwire.cli import main
 from vitalwire.errors import InputError, TransportError, UsageError
 from vitalwire.registry import Registry
 from vitalwire.update import read_package
 from vitalwire_protocol.spec import UpdateKind
-from vitalwire_tools import littlefs_image
+from vitalwire_tools import littlefs_image, signers
 from vitalwire_tools.codegen.board import Board
 from vitalwire_tools.codegen.boardfile import boards
 from vitalwire_tools.codegen.chips import chips
@@ -131,6 +131,23 @@ def test_an_injected_identity_is_where_the_firmware_looks(tmp_path: Path) -> Non
     assert secret is not None
     assert secret in (tmp_path / "out.bin").read_bytes()
     assert crypto.thumbprint(IDENTITY.public_key) != device.thumbprint
+
+
+def test_signers_are_where_the_firmware_looks(tmp_path: Path) -> None:
+    """The public keys of --maker and --operator are in NVS, with an injected identity or without one."""
+    for name in ("maker", "operator"):
+        jws.create_key(tmp_path / f"{name}.pem")
+    given = signers.read(tmp_path / "maker.pem", tmp_path / "operator.pem")
+    keys = {"maker": given.maker[1:], "operator": given.operator[1:]}
+    (tmp_path / "stock.bin").write_bytes(stock("esp32"))
+    command = ["board", "image", str(tmp_path / "stock.bin"), "--board", DEVKIT.name, "-o", str(tmp_path / "out.bin")]
+    pems = ["--maker", str(tmp_path / "maker.pem"), "--operator", str(tmp_path / "operator.pem")]
+    assert main([*command, *pems]) == 0
+    assert (tmp_path / "out.bin").read_bytes()[0x9000:0xF000] == nvs.write(keys, 0x6000)
+    made = build(read_stock(stock("esp32")), DEVKIT, {}, IDENTITY, given).data
+    secrets = {"key": IDENTITY.key, "secret": IDENTITY.secret}
+    assert made[0x9000:0xF000] == nvs.write(secrets | keys, 0x6000)
+    assert main([*command, "--maker", str(tmp_path / "stock.bin")]) == 2
 
 
 def damaged(data: bytes, at: int) -> bytes:

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from vitalwire import crypto, jws, paths
+from vitalwire import crypto, paths
 from vitalwire.audit import audited
 from vitalwire.cli import output
 from vitalwire.cli.stopping import stoppable
@@ -25,6 +25,7 @@ from vitalwire.errors import TransportError, UsageError
 from vitalwire.registry import Registry
 from vitalwire_protocol.spec import Policy
 
+from . import signers
 from .commands import catalog, fleet, image, power, serve
 from .commands import release as releasing
 from .commands.needing import needing
@@ -108,7 +109,8 @@ def virtual(
     described = str(catalog.locate(board)[1].resolve()) if board else ""
     home = (folder or paths.data_dir() / "boards" / (Path(described).parent.name or "virtual")).resolve()
     if not (home / FLASH).exists():
-        create(home, board=described, maker=_point(maker), operator=_point(operator))
+        given = signers.read(maker, operator)
+        create(home, board=described, maker=given.maker, operator=given.operator)
     public_key = bytes.fromhex(json.loads((home / ABOUT).read_text())["public_key"])
     thumbprint = crypto.thumbprint(public_key)
     with Registry(registry or paths.registry_file()) as trusted:
@@ -168,10 +170,6 @@ def virtual(
         threading.Thread(target=watch, daemon=True).start()
         machine.run()
         ended.set()
-
-
-def _point(pem: Path | None) -> bytes:
-    return crypto.public_point(jws.load_public_key(pem)) if pem else b""
 
 
 def _free_name(trusted: Registry, thumbprint: bytes) -> str:

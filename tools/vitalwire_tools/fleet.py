@@ -20,6 +20,23 @@ from vitalwire_protocol import spec
 from .authority import Authority
 from .prompt import Prompt
 from .provision import check_settings
+from .signers import NOBODY, Signers
+
+_SIGNERS = """
+from hal import {hal} as hal
+keys = {keys!r}
+held = [(name, hal.recall(name)) for name in keys]
+others = [name for name, key in held if key is not None and key != keys[name]]
+if {replace} or not others:
+    others = []
+    for name, key in held:
+        if key != keys[name]:
+            hal.keep(name, keys[name])
+            if hal.recall(name) != keys[name]:
+                raise OSError("the key of the " + name + " was not kept")
+print("others", *others)
+"""
+
 
 _BORN = """
 from hal import {hal} as hal
@@ -77,16 +94,26 @@ class Row:
 
 
 def provision(
-    prompt: Prompt, device: str, authority: Authority, registry: Registry, network: Network = AS_IT_IS
+    prompt: Prompt,
+    device: str,
+    authority: Authority,
+    registry: Registry,
+    network: Network = AS_IT_IS,
+    signers: Signers = NOBODY,
+    *,
+    replace: bool = False,
 ) -> Papers:
     """Let the board at the prompt make its key, certify it, and enrol it; again, it keeps its key and gets new papers.
 
-    It gets its certificate and what `network` says, for the way to gateways and brokers. The private key stays on the
-    board. Raises CommandError when the board cannot, TrustError for a wrong request.
+    It gets its certificate and what `network` says, for the way to gateways and brokers, and the keys of `signers`. The
+    private key stays on the board. Raises CommandError when the board cannot, TrustError for a wrong request, and
+    UsageError, with nothing changed, where it has another key of a signer already and this is not to `replace` it.
     """
     settings: dict[str, object] = {"device": device, **({"links": list(network.links)} if network.links else {})}
     check_settings(settings)
     hal = "virtual" if prompt.virtual else "esp32"
+    if signers.kept:
+        _trust(prompt, hal, signers, replace=replace)
     kept = {} if network.ssid is None else {"ssid": network.ssid.encode(), "psk": network.password.encode()}
     code = _BORN.format(hal=hal, settings=settings, kept=kept)
     secret, request, board, firmware = json.loads(prompt.run(code).strip().splitlines()[-1])
@@ -99,6 +126,16 @@ def provision(
     thumbprint = crypto.thumbprint(public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint))
     registry.enrol(thumbprint, device, secret=bytes.fromhex(secret) if secret else None)
     return registry.certify(thumbprint, certificate.public_bytes(Encoding.DER), board, firmware)
+
+
+def _trust(prompt: Prompt, hal: str, signers: Signers, *, replace: bool) -> None:
+    said = prompt.run(_SIGNERS.format(hal=hal, keys=signers.kept, replace=replace)).strip().splitlines()[-1]
+    _, *others = said.split()
+    if others:
+        raise UsageError(
+            f"the board has another {' and another '.join(others)}'s key already, so nothing was changed",
+            advice="--replace exchanges it for the one given",
+        )
 
 
 def read(file: Path, port: str = "") -> list[Row]:
@@ -131,6 +168,9 @@ def run(
     registry: Registry,
     ready: Callable[[Row], object] = lambda row: None,
     network: Network = AS_IT_IS,
+    signers: Signers = NOBODY,
+    *,
+    replace: bool = False,
 ) -> Iterator[tuple[Row, Papers | None, str]]:
     """Provision each device that has no papers yet; yield (row, papers or None, what happened), and go on after faults.
 
@@ -145,6 +185,7 @@ def run(
         ready(row)
         try:
             with Prompt(row.port) as prompt:
-                yield row, provision(prompt, row.device, authority, registry, network), "done"
+                papers = provision(prompt, row.device, authority, registry, network, signers, replace=replace)
+            yield row, papers, "done"
         except VitalwireError as error:
             yield row, None, str(error)

@@ -22,9 +22,9 @@ from vitalwire_protocol import spec
 from .codegen.wire import device_settings
 from .folders import FIRMWARE
 from .littlefs_image import pack, unpack
+from .signers import NOBODY, Signers
 
 CONFIG_FILE, KEY_FILE, SECRET_FILE = "config.json", "key", "secret"
-MAKER_FILE, OPERATOR_FILE = "maker", "operator"
 CYCLE = "sensors are on for on_s, less than every_s, of every_s; without both, always"
 
 
@@ -35,8 +35,7 @@ class Identity:
     device: str
     key: bytes = field(repr=False)
     secret: bytes = field(repr=False)
-    maker: bytes = b""  # the uncompressed point of the key that signs its updates; empty: it takes none
-    operator: bytes = b""  # likewise, of the key that signs its configurations
+    signers: Signers = NOBODY
 
     @property
     def public_key(self) -> bytes:
@@ -45,10 +44,10 @@ class Identity:
         return private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
 
-def new_identity(device: str, maker: bytes = b"", operator: bytes = b"") -> Identity:
+def new_identity(device: str, signers: Signers = NOBODY) -> Identity:
     """Make a device's identity from the system's randomness."""
     number = ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value
-    return Identity(device, number.to_bytes(32, "big"), token_bytes(spec.SECRET_SIZE), maker, operator)
+    return Identity(device, number.to_bytes(32, "big"), token_bytes(spec.SECRET_SIZE), signers)
 
 
 @cache
@@ -98,11 +97,7 @@ def filesystem_image(identity: Identity, settings: Mapping[str, object], size: i
     config = {"device": identity.device, **settings}
     check_settings(config)
     files = {CONFIG_FILE: json.dumps(config).encode(), KEY_FILE: identity.key, SECRET_FILE: identity.secret}
-    if identity.maker:
-        files[MAKER_FILE] = identity.maker[1:]
-    if identity.operator:
-        files[OPERATOR_FILE] = identity.operator[1:]
-    return pack(files, size)
+    return pack(files | identity.signers.kept, size)
 
 
 def reconfigured(image: bytes, settings: Mapping[str, object]) -> bytes:

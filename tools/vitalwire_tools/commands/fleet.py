@@ -13,6 +13,7 @@ from vitalwire.cli import output
 from vitalwire.errors import UsageError
 from vitalwire.registry import Registry
 
+from .. import signers
 from .needing import needing
 
 if TYPE_CHECKING:
@@ -34,6 +35,18 @@ Trust = Annotated[
 Ssid = Annotated[str | None, typer.Option("--wifi", metavar="NAME", help="The Wi-Fi network to join.")]
 Password = Annotated[
     Path | None, typer.Option("--wifi-password", metavar="FILE", help="A file with its password; - is stdin.")
+]
+Maker = Annotated[
+    Path | None,
+    typer.Option(
+        "--maker", metavar="PEM", help="Who may sign its updates: a P-256 key; only its public half is put there."
+    ),
+]
+Operator = Annotated[
+    Path | None, typer.Option("--operator", metavar="PEM", help="Who may sign its configurations: likewise.")
+]
+Replace = Annotated[
+    bool, typer.Option("--replace", help="Exchange another --maker's or --operator's key that is there already.")
 ]
 
 
@@ -92,6 +105,9 @@ def provision(
     trust: Trust = None,
     wifi: Ssid = None,
     password: Password = None,
+    maker: Maker = None,
+    operator: Operator = None,
+    replace: Replace = False,
 ) -> None:
     """Let a board make its key, certify it by the maker's authority, and enrol it. The key never leaves the board."""
     with needing("board"):
@@ -101,9 +117,9 @@ def provision(
         from ..prompt import Prompt
 
         network = _network(links, trust, wifi, password)
-    maker = load(authority)
+    signer, keys = load(authority), signers.read(maker, operator)
     with Registry(registry or paths.registry_file()) as trusted, Prompt(port) as prompt:
-        papers = give(prompt, device, maker, trusted, network)
+        papers = give(prompt, device, signer, trusted, network, keys, replace=replace)
     if labels:
         label(papers, device, labels)
     output.say(f"{device} is enrolled: {papers.thumbprint.hex()}, {papers.board}")
@@ -122,6 +138,9 @@ def fleet(
     trust: Trust = None,
     wifi: Ssid = None,
     password: Password = None,
+    maker: Maker = None,
+    operator: Operator = None,
+    replace: Replace = False,
 ) -> None:
     """Provision a list of devices; run again, it goes on with those that are not done. Exit code 1 if any failed."""
     with needing("board"):
@@ -129,7 +148,7 @@ def fleet(
         from ..fleet import Row, label, read, run
 
         network = _network(links, trust, wifi, password)
-    maker, rows = load(authority), read(file, port)
+    signer, rows, keys = load(authority), read(file, port), signers.read(maker, operator)
 
     def ready(row: Row) -> None:
         if ask:
@@ -137,7 +156,7 @@ def fleet(
 
     failed = 0
     with Registry(registry or paths.registry_file()) as trusted:
-        for row, papers, words in run(rows, maker, trusted, ready, network):
+        for row, papers, words in run(rows, signer, trusted, ready, network, keys, replace=replace):
             output.say(f"{row.device}: {words}")
             failed += papers is None
             if papers and labels:

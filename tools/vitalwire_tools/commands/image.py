@@ -14,7 +14,9 @@ from vitalwire.cli import output
 from vitalwire.errors import UsageError
 from vitalwire.registry import Registry
 
+from .. import signers
 from .catalog import find
+from .fleet import Maker, Operator
 from .needing import needing
 
 
@@ -32,6 +34,8 @@ def image(
     registry: Annotated[
         Path | None, typer.Option("--registry", metavar="FILE", help="The registry for --inject, instead of your own.")
     ] = None,
+    maker: Maker = None,
+    operator: Operator = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Make one flash image: MicroPython, the firmware, the board's file; the same input gives the same bytes.
@@ -39,13 +43,13 @@ def image(
     Without --inject the device makes its key itself (`board provision`), which then never leaves it.
     """
     chosen = find(board)
-    given = settings(config)
+    given, keys = settings(config), signers.read(maker, operator)
     with needing("board"):
         from ..image import build, read_stock
         from ..provision import new_identity
     taken = read_stock(stock.read_bytes())
     identity = new_identity(inject) if inject else None
-    made = build(taken, chosen, given, identity)
+    made = build(taken, chosen, given, identity, keys)
     if identity:
         with Registry(registry or paths.registry_file()) as trusted:
             thumbprint = crypto.thumbprint(identity.public_key)

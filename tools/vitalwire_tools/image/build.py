@@ -19,6 +19,7 @@ from vitalwire.errors import UsageError
 from ..codegen.board import Board
 from ..littlefs_image import pack
 from ..provision import CONFIG_FILE, KEY_FILE, SECRET_FILE, Identity, check_settings
+from ..signers import NOBODY, Signers
 from . import nvs, table
 from .device import device_files
 from .stock import Stock
@@ -55,8 +56,14 @@ def partitions(stock: Stock, board: Board) -> list[table.Partition]:
     return sorted(kept + own, key=lambda row: row.offset)
 
 
-def build(stock: Stock, board: Board, settings: Mapping[str, object], identity: Identity | None = None) -> Image:
-    """Return a board's flash; without an identity the device makes its own key later.
+def build(
+    stock: Stock,
+    board: Board,
+    settings: Mapping[str, object],
+    identity: Identity | None = None,
+    signers: Signers = NOBODY,
+) -> Image:
+    """Return a board's flash, with the keys of `signers`; without an identity the device makes its own key later.
 
     Raises UsageError for a board of another chip, one that MicroPython does not fit, or a setting no device takes.
     """
@@ -76,10 +83,12 @@ def build(stock: Stock, board: Board, settings: Mapping[str, object], identity: 
         ]
     except ValueError as error:
         raise UsageError(f"{board.name}: {error}") from None
+    held = signers.kept
     if identity:
+        held |= {KEY_FILE: identity.key, SECRET_FILE: identity.secret}
+    if held:
         row = next(row for row in rows if row.kind == table.DATA and row.subtype == table.NVS)
-        secrets = {KEY_FILE: identity.key, SECRET_FILE: identity.secret}
-        pieces.append((row.offset, "nvs", nvs.write(secrets, row.size)))
+        pieces.append((row.offset, "nvs", nvs.write(held, row.size)))
     pieces.sort()
     size = f"{board.flash >> 20}MB"
     log.set_verbosity("silent")

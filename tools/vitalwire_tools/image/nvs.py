@@ -1,4 +1,4 @@
-"""The NVS partition with what a production line injects: secrets where the firmware's `hal.recall` finds them."""
+"""The NVS partition with what a production line injects, where the firmware's `hal.recall` finds them."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ from ..compile import compile_firmware, compile_modules
 from ..folders import BOARDS
 from ..interpreter import MICROPYTHON
 from ..provision import Identity, filesystem_image, new_identity
+from ..signers import Signers
 from .hardware import Hardware, load_signals
 from .relay import Relay
 from .serving import Serving, environment
@@ -93,7 +94,7 @@ def create(
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / FLASH).exists():
         raise FileExistsError(folder / FLASH)
-    described, identity = board_file(path=board), new_identity(device, maker, operator)
+    described, identity = board_file(path=board), new_identity(device, Signers(maker, operator))
     offset, size = described.partitions["vfs"]
     flash = bytearray(b"\xff") * described.flash
     flash[offset : offset + size] = filesystem_image(identity, dict(settings or {}), size)
