@@ -18,6 +18,7 @@ from vitalwire_tools.compile import NAMES, RESIDENT, compile_firmware, shrink_fi
 from vitalwire_tools.folders import FIRMWARE
 from vitalwire_tools.shrink import reach, shrink
 from vitalwire_tools.shrink.attributes import shorten_attributes
+from vitalwire_tools.shrink.words import mute
 
 MODULES = {
     "limits": """
@@ -203,6 +204,31 @@ def test_the_firmware_joins() -> None:
     assert "journal.Journal._unacked" in {
         f"{name.rsplit('.', 1)[0]}.{old}" for name, old in names.items() if old.startswith("_")
     }
+
+
+def test_errors_keep_the_words_that_are_looked_at() -> None:
+    """A word goes where nothing else in the program has it; one that a handler compares, or another's, stays."""
+    source = """
+        def check(n):
+            if n > 9:
+                raise ValueError("oversized")
+            if n < 0:
+                raise ValueError("mac")
+            if not n:
+                raise OSError("nothing")
+        def ask(n):
+            try:
+                check(n)
+            except ValueError as e:
+                return "mac" in e.args
+    """
+    program = {"one": ast.parse(dedent(source))}
+    mute(program)
+    left = ast.unparse(program["one"])
+    assert "raise ValueError\n" in left
+    assert "oversized" not in left
+    assert "raise ValueError('mac')" in left
+    assert "raise OSError('nothing')" in left
 
 
 @pytest.mark.parametrize("architecture", ["x64", "xtensawin"])
