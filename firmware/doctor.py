@@ -86,5 +86,10 @@ def sensors(hal, board):
 
 
 def run(hal, board):
-    journal(hal, key(hal))
+    config = key(hal)
+    journal(hal, config)
     sensors(hal, board)
+    if config.key and "://" in " ".join(config.links):
+        from links.reach import run
+
+        run(hal, config)

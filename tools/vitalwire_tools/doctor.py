@@ -1,4 +1,4 @@
-"""Asks a board what is wrong with it and says so in plain words: prompt, clock, key, journal, sensors, link."""
+"""Asks a board what is wrong with it and says so in plain words: prompt, clock, key, journal, sensors, links."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from vitalwire_protocol.spec import Fault
 
 from .codegen.board import Board, Sensor
 from .prompt import Prompt
+from .reach import reached
 
 SLOWEST, FASTEST = 1.5, 0.9  # seconds that a board's second may take here, serial port and a busy computer included
 TRIES = 3
@@ -145,6 +146,8 @@ def examine(port: str, find: Callable[[str], Board], describe: Callable[[str], s
                 yield _journal(said)
             elif said["check"] == "battery":
                 yield _battery(said)
+            elif said["check"] == "reach":
+                yield Finding(f"link {said['link']}", *reached(said, thumbprint))
         yield from _sensors(board, faults)
         if broken:
             yield Finding("firmware", False, broken)
