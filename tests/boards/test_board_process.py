@@ -217,6 +217,8 @@ class Partition:
     def find(kind, label): return ["area"] if label == "journal" else []
 class NVS:
     def __init__(self, name): pass
+HEAP_DATA = 4
+def idf_heap_info(kind): return [(300000, 90000, 50000, 80000)]
 """,
     "time": """
 raw = 0

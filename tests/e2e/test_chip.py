@@ -169,5 +169,5 @@ def test_a_fault_at_the_start_is_said_in_words(chip: Chip) -> None:
     """A board that cannot start says why at each attempt, leaves time for ctrl-C, and gives the prompt for it."""
     port = chip(sectors=4).board.port
     said = heard(port, "in 5 s; ctrl-C gives the prompt")
-    assert "ValueError: partition" in said
+    assert "ValueError" in said
     assert "MicroPython" in heard(port, ">>> ", send=b"\x03")

@@ -26,8 +26,8 @@ RESULTS = (
 
 
 def reason(error):
-    """Return why bytes were refused; None for an error that does not say."""
-    return error.args[0] if isinstance(error, ValueError) and error.args else None
+    """Return why bytes were refused, "" by the image, whose errors have no words; None for another error."""
+    return (error.args or ("",))[0] if isinstance(error, ValueError) else None
 
 
 def written(put, *values):

@@ -83,7 +83,7 @@ class Run:
             reason = side.reason(error)
             if reason is None:
                 raise
-            if reason == vector["error"]:
+            if reason in ("", vector["error"]):
                 return self.count(what, "refused")
             return self.fail(vector, "refused as " + reason)
         if (what, vector["error"]) in side.BLIND:
