@@ -16,7 +16,7 @@ from tests.sinks.servers import free_port
 from vitalwire import crypto
 from vitalwire.frame import parse
 from vitalwire.gateway import Concluded
-from vitalwire.messages import Event
+from vitalwire.messages import Event, Frame
 from vitalwire.registry import Registry
 from vitalwire.session import Burned
 from vitalwire_tools.provision import Identity
@@ -78,12 +78,16 @@ class Ward:
             return [seq for (seq,) in spool.execute("SELECT seq FROM entries")]
         return []  # it is not there yet
 
+    def frames(self) -> list[Frame]:
+        """Return the frames that are durable, in order."""
+        database = f"file:{self.folder / 'spool.db'}?mode=ro"
+        with suppress(sqlite3.OperationalError), closing(sqlite3.connect(database, uri=True)) as spool:
+            return [parse(raw) for (raw,) in spool.execute("SELECT raw FROM entries ORDER BY seq")]
+        return []  # it is not there yet
+
     def events(self) -> list[Event]:
         """Return what happened, of the frames that are durable."""
-        database = f"file:{self.folder / 'spool.db'}?mode=ro"
-        with closing(sqlite3.connect(database, uri=True)) as spool:
-            frames = [parse(raw) for (raw,) in spool.execute("SELECT raw FROM entries ORDER BY seq")]
-        return [event for frame in frames for event in frame.events]
+        return [event for frame in self.frames() for event in frame.events]
 
     async def whole(self, count: int) -> None:
         """Wait until so many frames are durable, each number from the first on once, but for proven never made."""
