@@ -29,8 +29,9 @@ def second(hal):
 
 def key(hal):
     config = Config(hal)
-    public = thumbprint(cose_key(config.key)).hex() if config.key else ""
-    say("key", thumbprint=public, secret=config.secret is not None, refused=config.refused, device=config.device)
+    config.thumbprint = thumbprint(cose_key(config.key)) if config.key else b""
+    own = config.thumbprint.hex()
+    say("key", thumbprint=own, secret=config.secret is not None, refused=config.refused, device=config.device)
     return config
 
 
@@ -91,5 +92,9 @@ def run(hal, board):
     sensors(hal, board)
     if config.key and "://" in " ".join(config.links):
         from links.reach import run
+
+        run(hal, config)
+    if config.key and "ble" in config.links:
+        from links.seen import run
 
         run(hal, config)

@@ -75,13 +75,13 @@ class Ble:
         self._limit = self._sent = 0  # notifications of this connection
         self._came = False  # whether bytes wait in the chip
         self._waiting = None
-        self._advertising = self._failed = False
+        self.advertising = self._failed = False
         self._interval = _FASTEST
         self._slower_at = 0
         self._silent_until = 0
         self._penalty = _PENALTY
 
-    def _open(self):
+    def open(self):
         self._places = 2 if self.services else 1
         ble = self._ble
         ble.active(True)
@@ -143,7 +143,7 @@ class Ble:
                 return self._bonds.set(kind, bytes(key), value)
             return False
         elif event == _CONNECT:
-            self._advertising = False  # the chip stops that by itself
+            self.advertising = False  # the chip stops that by itself
             self._centrals[data[0]] = [self._wall(), False, False]
         elif event == _DISCONNECT:
             self._gone(data[0])
@@ -208,7 +208,7 @@ class Ble:
             if self._steps == 1:
                 return ("long", 0)
             try:
-                self._open()
+                self.open()
             except OSError:
                 # the chip's stack does not start, for want of memory perhaps: the rest of the board goes on
                 self._steps = 0
@@ -227,7 +227,7 @@ class Ble:
             self._silent_until = now + self._penalty
             self._penalty = min(2 * self._penalty, _LONGEST)
         if not (crowded or now < self._silent_until):
-            if not self._advertising:
+            if not self.advertising:
                 self._advertise(_FASTEST)
             elif now >= self._slower_at and self._interval < _SLOWEST:
                 self._advertise(2 * self._interval)
@@ -241,7 +241,7 @@ class Ble:
             self._steps = 3
             self._at = now + _FAREWELL
             self._ble.gap_advertise(None)
-            self._advertising = False
+            self.advertising = False
             for handle in list(self._centrals):
                 try:
                     self._ble.gap_disconnect(handle)
@@ -266,11 +266,11 @@ class Ble:
     def _advertise(self, interval):
         self._interval = interval
         self._slower_at = self._wall() + _STAY
-        self._advertising = True
+        self.advertising = True
         try:
             self._ble.gap_advertise(interval, self._advertised, resp_data=_field(9, self._name))
         except OSError:
-            self._advertising = False  # the stack is still busy with a connection that ends: at the next look
+            self.advertising = False  # the stack is still busy with a connection that ends: at the next look
 
     def _advertisement(self, others):
         # flags: found by anybody, no classic Bluetooth; our service, least significant byte first; the standard ones

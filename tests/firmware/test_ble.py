@@ -196,7 +196,7 @@ def test_a_wrong_passkey_costs_time(air: Air, bledevice: Device) -> None:
         bledevice.until("ble._centrals", {})
         bledevice.until("ble._failed", False)
         assert bledevice.do("ble._silent_until - hal.wall()") > wait_us / 2
-        assert bledevice.do("ble._advertising") is False
+        assert bledevice.do("ble.advertising") is False
         bledevice.do("hal.later += 4_000_000")
     assert bledevice.do("hal.kept") == {}
     Reader(air).connect().disconnect()
@@ -240,7 +240,7 @@ def test_a_central_that_stays_unbonded_is_sent_away(air: Air, bledevice: Device)
     gone: list[int] = []
     gatt.connection.on("disconnection", gone.append)
     bledevice.until("len(ble._centrals)", 1)
-    assert bledevice.do("ble._advertising") is False
+    assert bledevice.do("ble.advertising") is False
     bledevice.do("hal.later = 29_000_000")
     time.sleep(0.2)
     assert not gone
@@ -258,7 +258,7 @@ def test_advertising_grows_rarer(air: Air, bledevice: Device) -> None:
         intervals.append(bledevice.do("ble._interval"))
     assert intervals == [100_000, 200_000, 400_000, 800_000, 1_600_000, 1_600_000, 1_600_000]
     Reader(air).connect().disconnect()
-    bledevice.until("(ble._centrals, ble._advertising, ble._interval)", ({}, True, 100_000))
+    bledevice.until("(ble._centrals, ble.advertising, ble._interval)", ({}, True, 100_000))
 
 
 def test_the_advertisement_names_the_service(air: Air, bledevice: Device) -> None:

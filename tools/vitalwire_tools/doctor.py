@@ -14,6 +14,7 @@ from vitalwire_protocol.spec import Fault
 from .codegen.board import Board, Sensor
 from .prompt import Prompt
 from .reach import reached
+from .seen import seen
 
 SLOWEST, FASTEST = 1.5, 0.9  # seconds that a board's second may take here, serial port and a busy computer included
 TRIES = 3
@@ -148,6 +149,8 @@ def examine(port: str, find: Callable[[str], Board], describe: Callable[[str], s
                 yield _battery(said)
             elif said["check"] == "reach":
                 yield Finding(f"link {said['link']}", *reached(said, thumbprint))
+            elif said["check"] == "seen":
+                yield Finding("link ble", *seen(said, board))
         yield from _sensors(board, faults)
         if broken:
             yield Finding("firmware", False, broken)

@@ -60,7 +60,8 @@ class Prompt:
             self._transport.close()
             raise TransportError(
                 f"the board on {self.port} gives no prompt",
-                advice='is it powered, with MicroPython on it, and nobody reading it? "repl": false forbids it, too',
+                advice="is it powered, with MicroPython on it, and nobody reading it? "
+                '"repl": false forbids it, "links" without serial too',
             ) from error
         self.virtual = kind != "esp32"
         self.architecture = ARCHITECTURES.get(int(number) >> 10 & 15, "")
