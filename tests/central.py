@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from bumble.core import UUID
-from bumble.device import Connection, Device, Peer
+from bumble.core import UUID, AdvertisingData
+from bumble.device import Advertisement, Connection, Device, Peer
 from bumble.gatt_client import CharacteristicProxy
 from bumble.hci import Address
 from bumble.pairing import PairingConfig, PairingDelegate
 
 from vitalwire.transports.ble import Find
+from vitalwire.transports.scan import Heard, Listen
 from vitalwire_tools.virtual.air import Air
 
 T = TypeVar("T")
@@ -102,6 +103,28 @@ class Central:
         for connection in list(device.connections.values()):
             await connection.disconnect()
 
+    async def listen(self, seconds: float) -> list[Heard]:
+        """Return what advertises within so many seconds."""
+        device = await self.powered()
+        found: dict[Address, Heard] = {}
+
+        def advertised(said: Advertisement) -> None:
+            kinds = AdvertisingData
+            before = found.get(said.address)
+            name = said.data.get(kinds.COMPLETE_LOCAL_NAME) or (before.name if before else "")
+            told = said.data.get(kinds.COMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS) or []
+            services = {str(uuid.to_hex_str("-")).lower() for uuid in told}
+            found[said.address] = Heard(
+                str(name), str(said.address), said.rssi, frozenset(services | (before.services if before else set()))
+            )
+
+        device.on("advertisement", advertised)
+        await device.start_scanning(active=True)
+        await asyncio.sleep(seconds)
+        await device.stop_scanning()
+        device.remove_listener("advertisement", advertised)
+        return list(found.values())
+
 
 class Gatt:
     """A connection to a board's GATT server."""
@@ -184,3 +207,13 @@ def finding(central: Central) -> Find:
         return Bridge(central.air, await asyncio.wrap_future(work))
 
     return find
+
+
+def listening(central: Central) -> Listen:
+    """Return the scanner that gives the SDK this central's ears."""
+
+    async def listen(seconds: float) -> list[Heard]:
+        work = asyncio.run_coroutine_threadsafe(central.listen(seconds), central.air.loop)
+        return await asyncio.wrap_future(work)
+
+    return listen

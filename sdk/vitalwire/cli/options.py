@@ -52,7 +52,7 @@ Url: TypeAlias = Annotated[
     str,
     typer.Argument(
         metavar="URL",
-        help="serial:///dev/ttyUSB0, serial://COM3, tcp://host:port, replay:FILE?speed=10 or mqtt://host/topic.",
+        help="serial:///dev/ttyUSB0, serial://COM3, tcp://host:port, ble://NAME, replay:FILE?speed=10 or mqtt://host/topic.",
     ),
 ]
 Capture: TypeAlias = Annotated[

@@ -13,6 +13,9 @@ from typing import Protocol
 from vitalwire.errors import UsageError
 
 from .address import Address
+from .scan import LISTEN_SECONDS, Heard, advertised, nearby
+
+__all__ = ["LISTEN_SECONDS", "SCHEMES", "Address", "Heard", "Transport", "advertised", "from_url", "nearby"]
 
 
 class Transport(Protocol):

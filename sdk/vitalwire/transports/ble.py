@@ -19,7 +19,9 @@ from typing import Any, NoReturn, Protocol, TypeVar
 from vitalwire.errors import TransportError, UsageError
 from vitalwire_protocol import spec
 
+from .adapter import library, trouble
 from .address import Address
+from .scan import advertised
 
 FIND_SECONDS = 30.0  # a device advertises seldom while nobody wants it
 OPEN_SECONDS = 90.0  # finding it, connecting, and somebody typing a passkey
@@ -59,28 +61,32 @@ def from_address(address: Address) -> Ble:
     target = address.target.removeprefix("//")
     if not target:
         raise UsageError("a ble address names a device", advice="For instance ble://ward7 or ble://24:71:89:CC:09:05")
-    try:
-        import bleak  # noqa: F401
-    except ImportError:
-        raise UsageError("Bluetooth needs bleak", advice='Install "vitalwire[ble]".') from None
+    library()
     return Ble(target)
 
 
 async def find(target: str, lost: Callable[[], None]) -> Client:
     """Do so by bleak."""
-    import bleak
+    bleak, name = library(), advertised(target)
 
-    def fits(device: Any, advertised: Any) -> bool:
-        return target in (device.address, device.name, advertised.local_name)
+    def fits(device: Any, said: Any) -> bool:
+        return target.upper() == device.address.upper() or name in (device.name, said.local_name)
 
-    device = await bleak.BleakScanner.find_device_by_filter(fits, timeout=FIND_SECONDS)
+    try:
+        device = await bleak.BleakScanner.find_device_by_filter(fits, timeout=FIND_SECONDS)
+    except Exception as error:  # each system's Bluetooth raises errors of its own
+        raise trouble(error) from None
     if device is None:
-        raise TransportError(f"no {target} in reach", advice="Is its link `ble` configured, and nobody else connected?")
+        raise TransportError(
+            f"no {target} in reach",
+            advice="is its link `ble` configured, and nobody else connected? `vitalwire ports --ble` lists boards",
+        )
     client = bleak.BleakClient(device, disconnected_callback=lambda _: lost())
     await client.connect()
     if sys.platform != "darwin":  # macOS pairs by itself, when something protected is used
         await client.pair()
-    return client
+    connected: Client = client
+    return connected
 
 
 class Ble:

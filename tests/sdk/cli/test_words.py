@@ -152,6 +152,7 @@ def test_nothing_at_all_shows_the_commands(vitalwire: Callable[..., Run]) -> Non
         ("matplotlib.figure", ["plot", "good.vwc", "a.png", "--fingerprint", "GOOD"], "plot"),
         ("edfio", ["export", "good.vwc", "a.edf", "--fingerprint", "GOOD"], "export"),
         ("serial.tools.list_ports", ["ports"], "serial"),
+        ("bleak", ["ports", "--ble"], "ble"),
         ("littlefs", ["board", "run", "virtual"], "board"),
         ("rich.console", ["ports"], "cli"),
         ("cwt", ["bench", "host"], "bench"),

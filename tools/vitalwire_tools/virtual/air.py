@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -25,6 +26,26 @@ from bumble.transport.common import AsyncPipeSink
 from .radio import Radio
 
 T = TypeVar("T")
+
+
+class _Controller(Controller):
+    """bumble's answers a scan by the advertisement once more; this one by what the advertiser has for who scans."""
+
+    answer: Callable[[hci.Address], bytes]
+
+    def send_hci_packet(self, packet: hci.HCI_Packet) -> None:
+        """Give the host a packet."""
+        kind = hci.HCI_LE_Extended_Advertising_Report_Event
+        if isinstance(packet, kind):
+            packet = kind(
+                [
+                    replace(report, data=self.answer(report.address))
+                    if report.event_type & kind.EventType.SCAN_RESPONSE
+                    else report
+                    for report in packet.reports
+                ]
+            )
+        super().send_hci_packet(packet)
 
 
 class Air:
@@ -58,7 +79,8 @@ class Air:
 
     async def device(self, name: str, address: hci.Address, mtu: int = 517) -> Device:
         """Return a new device on this link, powered."""
-        controller = Controller(name, link=self._link)
+        controller = _Controller(name, link=self._link)
+        controller.answer = self._scanned
         device = Device(name=name, address=address, host=Host(controller, AsyncPipeSink(controller)))
         self._controllers[device] = controller
         device.gatt_server.max_mtu = mtu
@@ -78,6 +100,11 @@ class Air:
             connection.send_ll_control_pdu(TerminateInd(hci.HCI_CONNECTION_TIMEOUT_ERROR))
         self._link.remove_controller(controller)
         controller.link = None  # whatever it is still asked to send goes nowhere
+
+    def _scanned(self, address: hci.Address) -> bytes:
+        return next(
+            (device.scan_response_data for device in self._controllers if device.random_address == address), b""
+        )
 
     async def _listen(self) -> asyncio.Server:
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
