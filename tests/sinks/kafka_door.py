@@ -145,7 +145,8 @@ async def door(folder: Path, made: Certificates, password: str) -> AsyncIterator
         finally:
             server.close()
             for writer in standing.open:
-                writer.transport.abort()
+                if not writer.is_closing():  # one whose TLS is being shut down has nothing left to abort
+                    writer.transport.abort()
             if standing.serving:
                 await asyncio.wait(standing.serving, timeout=5)
 

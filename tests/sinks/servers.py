@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,11 +18,12 @@ _PATIENCE = 60.0
 
 
 def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """Return a port that was free a moment ago, of those that no system gives to connections that go out."""
+    while True:
+        port = random.SystemRandom().randrange(12_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Server:
@@ -96,10 +99,14 @@ class Server:
         os.kill(self._process.pid, number)
 
     def stop(self) -> None:
-        """Ask it to end, and wait until it has."""
+        """Ask it to end, and wait until it has; again now and then, as mosquitto hears none while it starts."""
         assert self._process is not None
-        self._process.terminate()
-        self._process.wait(_PATIENCE)
+        until = time.monotonic() + _PATIENCE
+        while self._process.poll() is None and time.monotonic() < until:
+            self._process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(2)
+        assert self._process.returncode is not None, f"{self._command[0]} does not end: {self.log[-2000:]}"
         self._process = None
 
     def kill(self) -> None:
