@@ -10,6 +10,7 @@ from bumble.core import UUID, AdvertisingData
 from bumble.device import Advertisement, Connection, Device, Peer
 from bumble.gatt_client import CharacteristicProxy
 from bumble.hci import Address
+from bumble.keys import MemoryKeyStore
 from bumble.pairing import PairingConfig, PairingDelegate
 
 from vitalwire.transports.ble import Find
@@ -46,16 +47,34 @@ class Central:
         self.bond = bond
         self.pairings = self.connections = 0
         self._address = Address(f"C0:00:00:00:00:{number:02X}")
+        self._bonds = MemoryKeyStore()
         self.device: Device | None = None
 
     async def powered(self) -> Device:
         """Return the device, on."""
         if self.device is None:
             self.device = await self.air.device("central", self._address)
+            self.device.keystore = self._bonds
             self.device.pairing_config_factory = lambda _: PairingConfig(
                 sc=True, mitm=self.passkey is not None, bonding=self.bond, delegate=Typing(self.passkey)
             )
         return self.device
+
+    async def leave(self) -> None:
+        """Go out of reach, with its bonds."""
+        if self.device:
+            self.air.vanish(self.device)
+            self.device = None
+
+    def forget(self) -> None:
+        """Remove every board, as its user can."""
+        self._bonds.all_keys.clear()
+
+    async def identity(self) -> bytes:
+        """Return the identity key of the only board it is bonded with."""
+        ((_, keys),) = await self._bonds.get_all()
+        assert keys.irk
+        return bytes(keys.irk.value)
 
     async def look(self, seconds: float = 5.0) -> tuple[Address, bytes]:
         """Return address and data of the first advertisement that comes."""
@@ -88,13 +107,15 @@ class Central:
     async def find(self, target: str, lost: Callable[[], None]) -> Gatt:
         """Connect and bond: what the SDK's transport asks for."""
         gatt = await self.connect(lost)
-        device = await self.powered()
-        assert device.keystore
-        if await device.keystore.get(str(gatt.connection.peer_address)):
-            await asyncio.wait_for(gatt.connection.encrypt(), SECONDS)
-        else:
-            self.pairings += 1
-            await asyncio.wait_for(gatt.connection.pair(), SECONDS)
+        try:
+            if await self._bonds.get(str(gatt.connection.peer_address)):
+                await asyncio.wait_for(gatt.connection.encrypt(), SECONDS)
+            else:
+                self.pairings += 1
+                await asyncio.wait_for(gatt.connection.pair(), SECONDS)
+        except BaseException:
+            await gatt.disconnect()
+            raise
         return gatt
 
     async def disconnect_all(self) -> None:

@@ -20,7 +20,7 @@ from wire import (
     INFO_PASSKEY,
 )
 
-from links.bonds import Bonds
+from links.bonds import OWN, Bonds
 
 _CONNECT = const(1)
 _DISCONNECT = const(2)
@@ -84,8 +84,8 @@ class Ble:
     def open(self):
         self._places = 2 if self.services else 1
         ble = self._ble
+        ble.irq(self._irq)  # before it starts: then the stack asks whom it knows
         ble.active(True)
-        ble.irq(self._irq)
         ble.config(gap_name=self._name, mtu=_LARGEST_MTU, bond=True, mitm=True, le_secure=True, io=_DISPLAY_ONLY)
         uuid = bluetooth.UUID
         own = (
@@ -139,7 +139,7 @@ class Ble:
         elif event == _SET_SECRET:
             kind, key, value = data
             # who got by without the passkey must not push out the bond of somebody who has it
-            if value is None or any(tried for _, _, tried in self._centrals.values()):
+            if value is None or kind == OWN or any(tried for _, _, tried in self._centrals.values()):
                 return self._bonds.set(kind, bytes(key), value)
             return False
         elif event == _CONNECT:
@@ -159,6 +159,7 @@ class Ble:
             if handle in self._centrals:
                 self._centrals[handle][1] = bool(encrypted and authenticated and bonded)
                 self._centrals[handle][2] = False
+                self._bonds.restore()
         return None
 
     def _written(self, central, handle):
@@ -189,12 +190,13 @@ class Ble:
     def _gone(self, handle):
         since, bonded, tried = self._centrals.pop(handle, (0, True, False))
         self._mtu.pop(handle, None)
+        self._bonds.restore()
         if handle == self._reader:
             self._reader = -1
             self._limit = 0
         if bonded:
             self._penalty = _PENALTY
-        elif tried or not self.services:
+        elif tried:
             self._failed = True
 
     def step(self, now):
@@ -273,11 +275,12 @@ class Ble:
             self.advertising = False  # the stack is still busy with a connection that ends: at the next look
 
     def _advertisement(self, others):
-        # flags: found by anybody, no classic Bluetooth; our service, least significant byte first; the standard ones
+        # flags: found by anybody, no classic Bluetooth; our service, least significant byte first; some of the
+        # standard ones
         own = bytes(reversed(unhexlify(BLE_SERVICE.replace("-", ""))))
         data = _field(1, b"\x06") + _field(7, own)
         if others:
-            data += _field(3, self.services.advertised())
+            data += _field(2, self.services.advertised())
         return data
 
 

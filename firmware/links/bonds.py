@@ -1,9 +1,13 @@
 # The bonds of Bluetooth LE: what the chip's stack asks to have kept about each central, beside the keys of this board.
 # So many at most; a new one takes the place of the oldest. What is set goes to flash with save(), outside interrupts.
+# A stack forgets a bond as soon as somebody at that address asks to pair, whoever it is: so what it deletes is kept
+# aside until a new bond is there, and comes back with restore() if none comes.
 from micropython import const
 
+OWN = const(10)  # the kind of this board's own identity key, which MicroPython has made at its first start
 _MOST = const(8)  # a central has two: its own and ours
 _NAME = "bond%d"
+_OWN_NAME = "irk"
 _KEY = const(7)  # bytes: kind and number of an address
 _LARGEST = const(120)  # bytes of a value
 
@@ -12,15 +16,19 @@ class Bonds:
     def __init__(self, hal):
         self._hal = hal
         self._rows = []  # kind, key, value; the oldest first
+        self._aside = []
         for i in range(_MOST):
             row = hal.recall(_NAME % i)
             if row and len(row) > _KEY:
                 self._rows.append((row[0], row[1 : 1 + _KEY], row[1 + _KEY :]))
+        self._own = hal.recall(_OWN_NAME)
         self._saved = len(self._rows)
-        self._changed = False
+        self._changed = self._made = False
 
     def get(self, kind, index, key):
         # the index-th of a kind, or the one with this key; None where there is none
+        if kind == OWN:
+            return self._own
         for row in self._rows:
             if row[0] == kind:
                 if key is None and index:
@@ -31,17 +39,34 @@ class Bonds:
 
     def set(self, kind, key, value):
         # value None forgets it; whether that could be done
-        if len(key) != _KEY or (value is not None and len(value) > _LARGEST):
+        if value is not None and len(value) > _LARGEST:
             return False
-        kept = [row for row in self._rows if row[0] != kind or row[1] != key]
-        found = len(kept) < len(self._rows)
-        if value is not None:
-            kept.append((kind, bytes(key), bytes(value)))
-        self._rows = kept[-_MOST:]
+        if kind == OWN and value:
+            self._own = bytes(value)
+            self._made = True
+            return True
+        if len(key) != _KEY:
+            return False
+        old = [row for row in self._rows if row[0] == kind and row[1] == key]
+        for row in old:
+            self._rows.remove(row)
+        if value is None:
+            self._aside += old
+            return bool(old)
+        self._aside = [row for row in self._aside if row[1] != key]
+        self._rows = (self._rows + [(kind, bytes(key), bytes(value))])[-_MOST:]
         self._changed = True
-        return found or value is not None
+        return True
+
+    def restore(self):
+        # nobody took the place of what is aside
+        self._rows = (self._aside + self._rows)[-_MOST:]
+        self._aside = []
 
     def save(self):
+        if self._made:
+            self._made = False
+            self._hal.keep(_OWN_NAME, self._own)
         if self._changed:
             self._changed = False
             rows = self._rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from vitalwire_protocol import spec
 from vitalwire_tools.virtual.air import Air
 
 PERIOD = bytes(range(256)) * 4
+BONDS = "[name for name in sorted(hal.kept) if name.startswith('bond')]"
 
 
 class Reader:
@@ -74,6 +76,19 @@ def test_the_stream_is_cut_to_the_mtu(air: Air, bledevice: Device, mtu: int) -> 
     for start in range(0, len(PERIOD), mtu - 3):
         reader.write(spec.BLE_TO_DEVICE, PERIOD[start : start + mtu - 3])
     bledevice.until("bytes(came)", PERIOD)
+
+
+def test_pieces_grow_with_the_mtu(air: Air, bledevice: Device) -> None:
+    """A central that exchanges the MTU in the midst of a stream gets longer pieces from then on, and loses nothing."""
+    reader = Reader(air, mtu=23).connect()
+    reader.grant(10)
+    bledevice.do(f"going.extend({PERIOD!r})")
+    reader.wait(10)
+    assert air.run(reader.gatt.peer.request_mtu(185)) == 185
+    bledevice.until("list(ble._mtu.values())", [185])
+    reader.grant(1000)
+    wait(lambda: b"".join(reader.got) == PERIOD)
+    assert [len(piece) for piece in reader.got[9:12]] == [20, 182, 182]
 
 
 def test_a_stack_that_does_not_start_is_tried_again(air: Air, bledevice: Device) -> None:
@@ -171,7 +186,7 @@ def test_whoever_is_not_bonded_by_the_passkey_is_refused(air: Air, bledevice: De
     assert gatt.connection.is_encrypted
     with pytest.raises(ProtocolError, match="INSUFFICIENT"):
         air.run(gatt.write_gatt_char(spec.BLE_CONTROL, b"\1\1\0\0\0", response=True))
-    assert bledevice.do("(ble._reader, sent, bytes(came), hal.kept)") == (-1, 0, b"", {})
+    assert bledevice.do(f"(ble._reader, sent, bytes(came), {BONDS})") == (-1, 0, b"", [])
     assert not heard
 
 
@@ -182,7 +197,7 @@ def test_a_pairing_without_bond_is_not_enough(air: Air, bledevice: Device) -> No
     reader.grant(10)
     reader.write(spec.BLE_TO_DEVICE, b"command")
     bledevice.until("ble.bad", 2)
-    assert bledevice.do("(ble._reader, sent, bytes(came), hal.kept)") == (-1, 0, b"", {})
+    assert bledevice.do(f"(ble._reader, sent, bytes(came), {BONDS})") == (-1, 0, b"", [])
     assert not reader.got
 
 
@@ -198,7 +213,7 @@ def test_a_wrong_passkey_costs_time(air: Air, bledevice: Device) -> None:
         assert bledevice.do("ble._silent_until - hal.wall()") > wait_us / 2
         assert bledevice.do("ble.advertising") is False
         bledevice.do("hal.later += 4_000_000")
-    assert bledevice.do("hal.kept") == {}
+    assert bledevice.do(BONDS) == []
     Reader(air).connect().disconnect()
     bledevice.until("(ble._centrals, ble._penalty)", ({}, 1_000_000))
 
@@ -206,7 +221,7 @@ def test_a_wrong_passkey_costs_time(air: Air, bledevice: Device) -> None:
 def test_a_bond_survives_a_restart(air: Air, bledevice: Device) -> None:
     """The device keeps its bonds in its store: after a restart a known central gets the stream without passkey."""
     reader = Reader(air).connect()
-    bledevice.until("len(hal.kept)", 2)
+    bledevice.until(f"len({BONDS})", 2)
     bledevice.do("ble._ble.active(False)")
     wait(lambda: reader.lost)
     bledevice.begin()
@@ -217,6 +232,73 @@ def test_a_bond_survives_a_restart(air: Air, bledevice: Device) -> None:
     wait(lambda: b"".join(reader.got) == b"again")
 
 
+def test_a_bond_outlives_a_stranger_at_its_address(air: Air, bledevice: Device) -> None:
+    """Whoever takes the address of a bonded central and asks to pair, with a wrong passkey or none, gets nothing; and
+    the bond, which the stack deletes at once, is there again when the owner comes, also after a restart."""
+    reader = Reader(air).connect()
+    air.run(reader.central.leave())
+    deleting = "lambda kind, key, value: (value or deleted.append(kind), store(kind, key, value))[1]"
+    bledevice.do(f"deleted = []; store = ble._bonds.set; ble._bonds.set = {deleting}")
+    for passkey in (None, PASSKEY + 1):
+        stranger = Central(air, passkey=passkey)
+        pairing = air.run(stranger.connect()).connection.pair()
+        with nullcontext() if passkey is None else pytest.raises(ProtocolError):
+            air.run(pairing)
+        air.run(stranger.leave())
+        bledevice.until("ble._centrals", {})
+        assert set(bledevice.do("deleted")) == {1, 2}
+        bledevice.do("deleted.clear(); hal.later += 4_000_000")
+    reader.connect().disconnect()
+    bledevice.until("ble._centrals", {})
+    bledevice.do("ble._ble.active(False)")
+    bledevice.begin()
+    reader.connect()
+    assert reader.central.pairings == 1
+
+
+def test_a_central_that_forgot_its_bond_pairs_again(air: Air, bledevice: Device) -> None:
+    """A central whose user removed the board pairs anew with the passkey: its new bond takes the place of the old one,
+    and those of others stay."""
+    other, reader = Reader(air, number=2), Reader(air)
+    for each in (other, reader):
+        each.connect().disconnect()
+        bledevice.until("ble._centrals", {})
+    reader.central.forget()
+    reader.connect()
+    reader.grant(10)
+    bledevice.do("going.extend(b'again')")
+    wait(lambda: b"".join(reader.got) == b"again")
+    assert reader.central.pairings == 2
+    assert bledevice.do("len(ble._bonds._rows)") == 4
+    reader.disconnect()
+    for each in (reader, other):
+        bledevice.until("ble._centrals", {})
+        each.connect().disconnect()
+    assert (reader.central.pairings, other.central.pairings) == (2, 1)
+
+
+def test_each_board_has_an_identity_key_of_its_own(air: Air, bledevice: Device) -> None:
+    """The key by which a bonded central knows the board again is made at its first start and kept: every chip's stack
+    has the same one otherwise, and does not ask for the bonds it is to know."""
+    bledevice.until("len(hal.kept.get('irk', b''))", 16)
+    own = bledevice.do("hal.kept['irk']")
+    central = Reader(air).connect().central
+    assert air.run(central.identity()) == own != bytes(16)
+    bledevice.do("ble._ble.active(False)")
+    bledevice.begin()
+    bledevice.until("ble._steps", 2)
+    assert bledevice.do("ble._bonds.get(10, 0, b'irk')") == own == bledevice.do("hal.kept['irk']")
+
+
+def test_who_leaves_without_a_try_costs_nothing(air: Air, bledevice: Device) -> None:
+    """Whoever connects and goes, without trying a passkey, does not keep the board from advertising."""
+    central = Central(air)
+    for _ in range(3):
+        air.run(air.run(central.connect()).disconnect())
+        bledevice.until("(ble._centrals, ble.advertising)", ({}, True))
+    assert bledevice.do("ble._silent_until") == 0
+
+
 def test_the_store_of_bonds_is_bounded(air: Air, bledevice: Device) -> None:
     """Each bond beyond the fourth takes the place of the oldest; the others stay valid."""
     readers = [Reader(air, number=10 + i) for i in range(5)]
@@ -225,7 +307,7 @@ def test_the_store_of_bonds_is_bounded(air: Air, bledevice: Device) -> None:
         reader.disconnect()
         bledevice.until("ble._centrals", {})
     assert bledevice.do("len(ble._bonds._rows)") == 8
-    assert bledevice.do("sorted(hal.kept)") == sorted(f"bond{i}" for i in range(8))
+    assert bledevice.do(BONDS) == sorted(f"bond{i}" for i in range(8))
     readers[1].connect()
     readers[1].disconnect()
     assert readers[1].central.pairings == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,7 +14,7 @@ from bumble.pairing import PairingDelegate
 
 # Events and kinds of secrets as MicroPython's documentation of `bluetooth` numbers them.
 GET_SECRET, SET_SECRET = 29, 30
-OUR_SECRET, PEER_SECRET = 1, 2
+OUR_SECRET, PEER_SECRET, OUR_IDENTITY = 1, 2, 10
 
 
 class Display(PairingDelegate):
@@ -34,9 +36,30 @@ class Secrets(KeyStore):
     def __init__(self, bonding: Callable[[str], bool], tell: Callable[..., Awaitable[Any]]) -> None:
         self._bonding = bonding
         self._tell = tell
+        self.forgotten = asyncio.Event()  # while it is clear, an old bond is being deleted
+        self.forgotten.set()
+
+    async def identity(self) -> bytes:
+        """Return the board's identity key, which is made where it has none, as MicroPython does when it starts."""
+        name = b"irk"
+        if found := await self._tell(GET_SECRET, OUR_IDENTITY, 0, name):
+            return bytes.fromhex(found)
+        made = secrets.token_bytes(16)
+        await self._tell(SET_SECRET, OUR_IDENTITY, name, made)
+        return made
+
+    async def forget(self, name: str) -> None:
+        """Have the board delete a bond, because somebody at this address asks to pair, as NimBLE does."""
+        try:
+            for kind in (OUR_SECRET, PEER_SECRET):
+                while await self._tell(SET_SECRET, kind, _key(name), None):
+                    pass
+        finally:
+            self.forgotten.set()
 
     async def update(self, name: str, keys: PairingKeys) -> None:
         """Have the board store a bond, as its own secret and as the peer's."""
+        await self.forgotten.wait()
         if not self._bonding(name):
             return
         assert keys.ltk

@@ -95,7 +95,8 @@ class Radio:
             self.end()
             return
         device = await self._air.device("board", random_address(bytes.fromhex(seed)))
-        device.keystore = Secrets(self._bonding, self.program.tell)
+        device.keystore = self._secrets = Secrets(self._bonding, self.program.tell)
+        device.irk = await self._secrets.identity()
         device.on("connection", self._connected)
         device.pairing_config_factory = self._pairing
         self._device = device
@@ -240,6 +241,7 @@ class Radio:
         return PairingConfig(sc=config["le_secure"], mitm=config["mitm"], bonding=config["bond"], delegate=display)
 
     async def _show(self, connection: Connection) -> int:
+        await self._secrets.forgotten.wait()
         self._passkey = asyncio.get_running_loop().create_future()
         await self.program.tell(PASSKEY, connection.handle, DISPLAY, 0)
         return await asyncio.wait_for(self._passkey, ANSWER_SECONDS)
@@ -258,6 +260,11 @@ class Radio:
         def pairing(*_: Any) -> None:
             self._securing[handle] = asyncio.Event()
 
+        def asked() -> None:
+            pairing()
+            self._secrets.forgotten.clear()
+            self._air.spawn(self._secrets.forget(str(address)))
+
         def encrypted() -> None:
             # while pairing, the end of pairing says it, when the bond is stored
             if self._device and handle not in self._device.smp_manager.sessions:
@@ -272,7 +279,7 @@ class Radio:
 
         connection.on(connection.EVENT_DISCONNECTION, gone)
         connection.on(connection.EVENT_CONNECTION_ENCRYPTION_CHANGE, encrypted)
-        connection.on(connection.EVENT_PAIRING_START, pairing)
+        connection.on(connection.EVENT_PAIRING_START, asked)
         connection.on(connection.EVENT_PAIRING, paired)
         connection.on(connection.EVENT_PAIRING_FAILURE, failed)
         connection.on(
