@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from tests.bledevice import PASSKEY, Device
@@ -84,6 +86,25 @@ def test_who_cannot_be_had_is_an_error(air: Air, bledevice: Device) -> None:
     assert threading.active_count() == threads
 
 
+def test_a_device_that_lost_its_bonds(air: Air, bledevice: Device) -> None:
+    """A central that still has a bond which the device has lost is refused, with what to do: pair again."""
+    central = Central(air, passkey=PASSKEY)
+    transport = ble.Ble("ward 7", finding(central))
+    transport.open()
+    transport.close()
+    bledevice.do("ble._ble.active(False); hal.kept.clear()")
+    bledevice.begin()
+    with pytest.raises(TransportError, match="cannot connect to ward 7") as caught:
+        transport.open()
+    assert "pair again" in caught.value.advice
+    central.forget()
+    transport.open()
+    bledevice.do("going.extend(b'new')")
+    assert read(transport, 3) == b"new"
+    assert central.pairings == 2
+    transport.close()
+
+
 def test_an_opening_can_be_ended(air: Air) -> None:
     """Closing from another thread ends a search for a device that is not there, at once."""
     begun = threading.Event()
@@ -133,6 +154,39 @@ def test_addresses_name_a_device() -> None:
     for url in ("ble://", "ble://x?speed=1"):
         with pytest.raises(UsageError):
             transports.from_url(url)
+
+
+@pytest.mark.parametrize("target", ["24:71:89:cc:09:05", "x" * 40, "strap"])
+def test_bleak_is_asked_for_the_device_and_left(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device is found by its address in any case, or by its name as far as that is advertised; where pairing fails
+    the connection is ended, because nobody else knows of it."""
+    bleak = pytest.importorskip("bleak")
+    left: list[object] = []
+
+    class Client:
+        def __init__(self, device: object, **_: object) -> None:
+            self._device = device
+
+        async def connect(self) -> None: ...
+
+        async def pair(self) -> None:
+            raise bleak.exc.BleakError("authentication failed")
+
+        async def disconnect(self) -> None:
+            left.append(self._device)
+
+    async def search(fits: Callable[[Any, Any], bool], **_: object) -> object:
+        there = [("24:71:89:CC:09:05", "x" * 29), ("24:71:89:CC:09:06", "strap"), ("24:71:89:CC:09:07", "")]
+        return [
+            row for row in there if fits(SimpleNamespace(address=row[0], name=None), SimpleNamespace(local_name=row[1]))
+        ]
+
+    monkeypatch.setattr(bleak, "BleakClient", Client)
+    monkeypatch.setattr(bleak.BleakScanner, "find_device_by_filter", search)
+    monkeypatch.setattr("sys.platform", "linux")
+    with pytest.raises(TransportError, match="authentication failed"):
+        ble.Ble(target).open()
+    assert left == [[("24:71:89:CC:09:06", "strap") if target == "strap" else ("24:71:89:CC:09:05", "x" * 29)]]
 
 
 def test_bleak_has_what_the_transport_uses() -> None:

@@ -27,9 +27,14 @@ FIND_SECONDS = 30.0  # a device advertises seldom while nobody wants it
 OPEN_SECONDS = 90.0  # finding it, connecting, and somebody typing a passkey
 WRITE_SECONDS = 5.0
 CLOSE_SECONDS = 5.0
+AGAIN_SECONDS = 5.0  # without a word: the device may have had another reader, who has gone
 GRANT = 64  # notifications that may be on their way or unread
 LARGEST = 244  # bytes of one write: what every stack takes in one piece
 HEAD = 3  # bytes of a write before its value
+UNBONDED = (
+    "was the passkey that of `vitalwire device passkey`? where one side has lost the bond, "
+    "remove the device from this system's Bluetooth and pair again"
+)
 
 T = TypeVar("T")
 
@@ -82,9 +87,14 @@ async def find(target: str, lost: Callable[[], None]) -> Client:
             advice="is its link `ble` configured, and nobody else connected? `vitalwire ports --ble` lists boards",
         )
     client = bleak.BleakClient(device, disconnected_callback=lambda _: lost())
-    await client.connect()
-    if sys.platform != "darwin":  # macOS pairs by itself, when something protected is used
-        await client.pair()
+    try:
+        await client.connect()
+        if sys.platform != "darwin":  # macOS pairs by itself, when something protected is used
+            await client.pair()
+    except BaseException:  # nobody else knows of the connection
+        with contextlib.suppress(Exception):
+            await client.disconnect()
+        raise
     connected: Client = client
     return connected
 
@@ -127,7 +137,7 @@ class Ble:
             self._client = await self._find(self._target, lambda: came.put(None))
             await self._client.start_notify(spec.BLE_FROM_DEVICE, receive)
 
-        self._run(connect(), OPEN_SECONDS, "cannot connect to")
+        self._run(connect(), OPEN_SECONDS, "cannot connect to", UNBONDED)
         self._grant()
 
     def read(self, timeout: float) -> bytes | None:
@@ -144,7 +154,8 @@ class Ble:
                 came = self._came.get_nowait()
         except queue.Empty:
             pass
-        if self._granted - self._read <= GRANT // 2:
+        silent = not data and time.monotonic() - self._granted_at > AGAIN_SECONDS
+        if silent or self._granted - self._read <= GRANT // 2:
             self._grant()
         return bytes(data)
 
@@ -174,6 +185,7 @@ class Ble:
     def _grant(self) -> None:
         client = self._connected()
         self._granted = self._read + GRANT
+        self._granted_at = time.monotonic()
         said = spec.BleLimit.build({"code": spec.BleControl.LIMIT, "total": self._granted})
         self._run(client.write_gatt_char(spec.BLE_CONTROL, said, response=True), WRITE_SECONDS, "lost")
 
@@ -182,7 +194,7 @@ class Ble:
             self._fail("lost", ConnectionError("not connected"))
         return self._client
 
-    def _run(self, work: Coroutine[Any, Any, T], seconds: float, what: str) -> T:
+    def _run(self, work: Coroutine[Any, Any, T], seconds: float, what: str, advice: str = "") -> T:
         with self._turn:
             loop = self._loop
             doing = asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, seconds), loop) if loop else None
@@ -195,7 +207,7 @@ class Ble:
             self.close()
             raise
         except Exception as error:  # each system's Bluetooth raises errors of its own
-            self._fail(what, error)
+            self._fail(what, error, advice)
 
     async def _leave(self) -> None:
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
@@ -205,10 +217,10 @@ class Ble:
             with contextlib.suppress(Exception):  # it is gone in any case
                 await client.disconnect()
 
-    def _fail(self, what: str, error: Exception) -> NoReturn:
+    def _fail(self, what: str, error: Exception, advice: str = "") -> NoReturn:
         self.close()
         reason = "no answer" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
-        raise TransportError(f"{what} {self._target}: {reason}") from None
+        raise TransportError(f"{what} {self._target}: {reason}", advice=advice) from None
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
