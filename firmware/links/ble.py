@@ -222,7 +222,7 @@ class Ble:
         for handle, (since, bonded, _) in self._centrals.items():
             if not bonded and now - since > _PATIENCE and (crowded or not self.services):
                 self._centrals[handle][0] = now  # no second time until it has gone
-                self._ble.gap_disconnect(handle)
+                self._drop(handle)
                 break
         if self._failed:
             self._failed = False
@@ -231,8 +231,8 @@ class Ble:
         if not (crowded or now < self._silent_until):
             if not self.advertising:
                 self._advertise(_FASTEST)
-            elif now >= self._slower_at and self._interval < _SLOWEST:
-                self._advertise(2 * self._interval)
+            elif now >= self._slower_at:
+                self._advertise(min(2 * self._interval, _SLOWEST))  # also in case the chip has given it up
         return self.services.step() if self.services else None
 
     def _off(self, now):
@@ -245,10 +245,7 @@ class Ble:
             self._ble.gap_advertise(None)
             self.advertising = False
             for handle in list(self._centrals):
-                try:
-                    self._ble.gap_disconnect(handle)
-                except OSError:
-                    pass  # it has just gone
+                self._drop(handle)
         elif self._steps == 3:
             if self._centrals and now < self._at:
                 return None
@@ -262,6 +259,12 @@ class Ble:
             self._steps = 0
             self.session += 1
         return ("bytecode", 500)
+
+    def _drop(self, handle):
+        try:
+            self._ble.gap_disconnect(handle)
+        except OSError:
+            pass  # it has just gone
 
     # ------------------------------------------------------------ advertising
 

@@ -47,14 +47,15 @@ class Bonds:
             return True
         if len(key) != _KEY:
             return False
-        old = [row for row in self._rows if row[0] == kind and row[1] == key]
-        for row in old:
-            self._rows.remove(row)
+        rows = [row for row in self._rows if row[0] != kind or row[1] != key]  # another list: save() may be at work
         if value is None:
-            self._aside += old
-            return bool(old)
+            found = len(rows) < len(self._rows)
+            self._aside += [row for row in self._rows if row not in rows]
+            self._rows = rows
+            return found
         self._aside = [row for row in self._aside if row[1] != key]
-        self._rows = (self._rows + [(kind, bytes(key), bytes(value))])[-_MOST:]
+        rows.append((kind, bytes(key), bytes(value)))
+        self._rows = rows[-_MOST:]
         self._changed = True
         return True
 

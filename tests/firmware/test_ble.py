@@ -343,6 +343,16 @@ def test_advertising_grows_rarer(air: Air, bledevice: Device) -> None:
     bledevice.until("(ble._centrals, ble.advertising, ble._interval)", ({}, True, 100_000))
 
 
+def test_a_chip_that_gave_up_advertising_is_told_again(air: Air, bledevice: Device) -> None:
+    """A stack that stopped advertising by itself, and said nothing, does so again half a minute later at most."""
+    bledevice.until("ble.advertising", True)
+    bledevice.do("ble._interval = 1_600_000; ble._ble.gap_advertise(None)")
+    with pytest.raises(TimeoutError):
+        air.run(Central(air).look(0.5))
+    bledevice.do("hal.later += 31_000_000")
+    air.run(Central(air, number=2).look())
+
+
 def test_the_advertisement_names_the_service(air: Air, bledevice: Device) -> None:
     """A scan shows flags, our service's UUID and the board's name, and nothing about whoever wears it."""
     _, data = air.run(Central(air).look())
