@@ -18,9 +18,8 @@ LISTEN_SECONDS = 10.0  # a board advertises every 1.6 s at least, and some of th
 GRACE = 15.0  # seconds that the system's Bluetooth has to begin and end
 MOST = 200  # boards that are told of
 UNKNOWN = 127  # dBm that say nothing: BlueZ's with a minus, the Core Specification's without
-NAME = (
-    29  # bytes of a name in an advertisement: 31, less length and kind (Core Specification 5.4, volume 3, part C, 11)
-)
+# bytes of a name in an advertisement: 31, less length and kind (Core Specification 5.4, volume 3, part C, 11)
+NAME = 29
 
 
 @dataclass(frozen=True, slots=True)
