@@ -65,8 +65,8 @@ class Door:
                         pumps.create_task(_pump(inner, writer))
         finally:
             self.open -= {writer, outer}
-            writer.close()
-            outer.close()
+            _close(writer)
+            _close(outer)
 
     async def _admit(
         self,
@@ -145,8 +145,7 @@ async def door(folder: Path, made: Certificates, password: str) -> AsyncIterator
         finally:
             server.close()
             for writer in standing.open:
-                if not writer.is_closing():  # one whose TLS is being shut down has nothing left to abort
-                    writer.transport.abort()
+                writer.transport.abort()
             if standing.serving:
                 await asyncio.wait(standing.serving, timeout=5)
 
@@ -161,4 +160,10 @@ async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
         while data := await source.read(1 << 16):
             target.write(data)
             await target.drain()
-    target.close()
+    _close(target)
+
+
+def _close(writer: asyncio.StreamWriter) -> None:
+    """Begin to close a connection, once: asyncio's TLS forgets one that is closed twice, and cannot abort it then."""
+    if not writer.is_closing():
+        writer.close()
