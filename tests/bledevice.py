@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import FAR
+
 from vitalwire_tools.virtual.air import Air
 from vitalwire_tools.virtual.machine import MODULES
 
@@ -50,9 +52,9 @@ class Device:
             self._process.kill()
             raise AssertionError(said + self._process.stdout.read()) from None
 
-    def until(self, line: str, what: Any, patience: float = 10.0) -> None:
+    def until(self, line: str, what: Any) -> None:
         """Wait until an expression has a value."""
-        end = time.monotonic() + patience
+        end = time.monotonic() + FAR
         while (seen := self.do(line)) != what:
             assert time.monotonic() < end, seen
             time.sleep(0.01)

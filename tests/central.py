@@ -12,14 +12,13 @@ from bumble.gatt_client import CharacteristicProxy
 from bumble.hci import Address
 from bumble.keys import MemoryKeyStore
 from bumble.pairing import PairingConfig, PairingDelegate
+from tests.waiting import FAR
 
 from vitalwire.transports.ble import Find
 from vitalwire.transports.scan import Heard, Listen
 from vitalwire_tools.virtual.air import Air
 
 T = TypeVar("T")
-
-SECONDS = 10.0
 
 
 class Typing(PairingDelegate):
@@ -93,7 +92,7 @@ class Central:
             await device.stop_scanning()
             device.remove_listener("advertisement", advertised)
 
-    async def connect(self, lost: Callable[[], None] = lambda: None, seconds: float = SECONDS) -> Gatt:
+    async def connect(self, lost: Callable[[], None] = lambda: None, seconds: float = FAR) -> Gatt:
         """Connect to the first board that advertises, without pairing."""
         address, _ = await self.look(seconds)
         device = await self.powered()
@@ -109,10 +108,10 @@ class Central:
         gatt = await self.connect(lost)
         try:
             if await self._bonds.get(str(gatt.connection.peer_address)):
-                await asyncio.wait_for(gatt.connection.encrypt(), SECONDS)
+                await asyncio.wait_for(gatt.connection.encrypt(), FAR)
             else:
                 self.pairings += 1
-                await asyncio.wait_for(gatt.connection.pair(), SECONDS)
+                await asyncio.wait_for(gatt.connection.pair(), FAR)
         except BaseException:
             await gatt.disconnect()
             raise

@@ -16,8 +16,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from tests.sinks.servers import Server, free_port
-
-FAR = 20.0  # seconds a test waits at most for what must come
+from tests.waiting import FAR
 
 
 class Mosquitto(Server):

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.waiting import FAR
+
 from vitalwire.capture import Record, Writer, read
 from vitalwire.client import Client, ClientEvent, VerifiedFrame
 from vitalwire.control.command import Argument
@@ -24,7 +26,7 @@ class Recorder:
         self._options = {"state": folder / "state.db", "settle": 0.0, "set_time": False, **options}
         self._url, self._registry = url, registry
 
-    def run(self, until: Callable[[list[VerifiedFrame]], bool], patience: float = 60.0, *, whole: bool = True) -> None:
+    def run(self, until: Callable[[list[VerifiedFrame]], bool], patience: float = FAR, *, whole: bool = True) -> None:
         """Record until the frames so far suffice and, if `whole`, no gap is open; TimeoutError after `patience` s."""
         end = time.monotonic() + patience
         with (

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.central import Central, finding
 from tests.mosquitto import Mosquitto
+from tests.waiting import wait
 
 from vitalwire import crypto
 from vitalwire.configuration import Configuration, configure, from_words, sign_configuration
@@ -131,14 +132,6 @@ async def test_a_journal_half_full_does_not_wait(ward: Ward, ether: Ether) -> No
 
 
 # ---------------------------------------------------------------- Bluetooth
-
-
-def wait(done: Callable[[], bool], patience: float = 30.0) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + patience
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_over_bluetooth_by_configuration(air: Air, bench: Callable[..., Any], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import serial
+from tests.waiting import FAR
 
 from vitalwire.cli import main
 from vitalwire.client import VerifiedFrame
@@ -57,7 +58,7 @@ def heard(port: str, words: str, send: bytes = b"") -> str:
     """Return what the board says up to some words, having sent something first."""
     with serial.Serial(port, 115200, timeout=0.2) as terminal:
         terminal.write(send)
-        said, end = b"", time.monotonic() + 30
+        said, end = b"", time.monotonic() + FAR
         while words.encode() not in said:
             assert time.monotonic() < end, said[-2000:]
             said += terminal.read(4096)

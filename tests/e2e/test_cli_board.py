@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.waiting import FAR
 
 from vitalwire.cli import main
 
@@ -39,7 +40,7 @@ def running(*options: str) -> Iterator[dict[str, Any]]:
         finally:
             process.send_signal(signal.SIGINT)
             process.stdout.read()
-            assert process.wait(30) == 0
+            assert process.wait(FAR) == 0
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:

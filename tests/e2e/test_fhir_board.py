@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 from tests.e2e.conftest import Bench
 from tests.fhirserver import TESTS, ready
+from tests.waiting import FAR
 
 from vitalwire import jws
 from vitalwire.capture import Writer
@@ -26,7 +27,6 @@ pytest.importorskip("sleepecg", reason="needs sleepecg (vitalwire[readings])")
 
 SECONDS = 75
 SPEED = 20.0  # so the board knows no UTC: that is what arrivals say
-PATIENCE = 120.0
 OPTIONS: dict[str, Any] = {"auto_acknowledge": False, "set_time": False, "settle": 0.0}
 
 
@@ -40,7 +40,7 @@ def test_a_boards_minute_is_proven(
     running = bench(speed=SPEED)
     capture = tmp_path / "minute.vwc"
     counts, frames = [], []
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + FAR
     with (
         Client(running.board.url, registry=running.registry, state=tmp_path / "state", **OPTIONS) as client,
         Writer(capture) as writer,

@@ -9,8 +9,8 @@ from contextlib import suppress
 
 import paho.mqtt.client as paho
 import pytest
-from tests.gateway.site import FAR
 from tests.mosquitto import Mosquitto
+from tests.waiting import FAR
 
 from vitalwire.frame import parse
 from vitalwire.gateway import Concluded, SourceChanged

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import serial
+from tests.waiting import FAR
 
 from vitalwire.client import Client
 from vitalwire.errors import CommandError
@@ -17,7 +18,7 @@ from vitalwire.session import ReplayState
 from vitalwire_protocol.spec import Command
 
 
-def mpremote(port: str, *command: str, timeout: float = 30) -> subprocess.CompletedProcess[str]:
+def mpremote(port: str, *command: str, timeout: float = FAR) -> subprocess.CompletedProcess[str]:
     """Run mpremote on a port."""
     words = [sys.executable, "-m", "mpremote", "connect", port, *command]
     return subprocess.run(words, capture_output=True, text=True, timeout=timeout)
@@ -38,7 +39,7 @@ def test_the_link_gives_the_prompt_to_a_controller(bench: Callable[..., Any]) ->
     options: dict[str, Any] = {"registry": here.registry, "state": ReplayState()}
     with Client(here.board.url, **options) as client:
         client.open()
-        assert any(client.receive(timeout=1.0) for _ in range(30))
+        assert client.receive(FAR)
         client.command(Command.REPL)
         assert client.ended
     with serial.Serial(here.board.port, timeout=1) as port:
@@ -64,7 +65,7 @@ def test_a_production_board_refuses_the_command(bench: Callable[..., Any]) -> No
     here = bench({"repl": False})
     with Client(here.board.url, registry=here.registry, state=ReplayState()) as client:
         client.open()
-        assert any(client.receive(timeout=1.0) for _ in range(30))
+        assert client.receive(FAR)
         with pytest.raises(CommandError, match="REPL"):
             client.command(Command.REPL)
-        assert any(client.receive(timeout=1.0) for _ in range(30))
+        assert client.receive(FAR)

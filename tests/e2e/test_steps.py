@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from tests.e2e.test_cli_board import running
 from tests.sinks.servers import free_port
+from tests.waiting import FAR
 
 from vitalwire import paths
 from vitalwire.cli import main
@@ -52,13 +53,13 @@ def follow(readme: str, change: Callable[[str], str] = lambda word: word) -> Non
 def deliver(command: list[str]) -> None:
     """Run a gateway until its archive has a file, then end it as a service manager does."""
     with subprocess.Popen(command) as process:
-        end = time.monotonic() + 60
+        end = time.monotonic() + FAR
         while not list(Path("vitals").rglob("*.parquet")):
             assert process.poll() is None
             assert time.monotonic() < end
             time.sleep(0.1)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(FAR) == 0
 
 
 def test_a_newcomer_can_follow_the_readme(tmp_path: Path) -> None:

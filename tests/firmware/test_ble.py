@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from bumble.core import ProtocolError
 from tests.bledevice import PASSKEY, Device
 from tests.central import Central, Gatt
+from tests.waiting import wait
 
 from vitalwire_protocol import spec
 from vitalwire_tools.virtual.air import Air
@@ -54,14 +54,6 @@ class Reader:
     def disconnect(self) -> None:
         """End the connection."""
         self._air.run(self.gatt.disconnect())
-
-
-def wait(done: Callable[[], bool], patience: float = 10.0) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + patience
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("mtu", [23, 185, 247, 515])

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import FAR
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 UTC = 1_790_000_000
 
@@ -91,7 +93,7 @@ def test_a_wrong_password_is_no_network(tmp_path: Path, micropython: Run) -> Non
 def _serve(answer: Callable[[bytes], list[bytes]]) -> tuple[socket.socket, int]:
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind(("127.0.0.1", 0))
-    server.settimeout(5)
+    server.settimeout(FAR)
 
     def work() -> None:
         try:

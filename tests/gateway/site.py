@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.fakeboard import Board
+from tests.waiting import FAR
 
 from vitalwire import cbor, crypto
 from vitalwire.gateway import Gateway, GatewayEvent, load
@@ -24,7 +25,6 @@ from vitalwire.session import Session, Verified
 from vitalwire.testing import FakeDevice
 from vitalwire_protocol.spec import Key, Kind
 
-FAR = 30.0  # seconds a test waits at most for what must come
 SECRET = bytes(range(32))
 
 

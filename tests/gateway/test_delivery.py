@@ -15,6 +15,7 @@ from tests.gateway.site import SECRET, Site, bulk, connect_to, journal, mqtt_to
 from tests.mosquitto import Mosquitto
 from tests.sinks.entries import entries_of
 from tests.sinks.servers import free_port
+from tests.waiting import FAR
 
 from vitalwire.gateway import Buried, Concluded, SinkChanged, SinkState, SpoolChanged, Spooled
 from vitalwire.gateway.delivery import Delivery
@@ -147,7 +148,7 @@ async def test_a_bug_at_one_entry_stops_nothing(tmp_path: Path, monkeypatch: pyt
     sink, events = Faulty(stored[4].position), []
     delivery = Delivery("one", SinkSettings(kind="faulty"), sink, spool, events.append)
     task = asyncio.create_task(delivery.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(FAR):
         while len(sink.taken) < 8:
             await asyncio.sleep(0.01)
     delivery.end()

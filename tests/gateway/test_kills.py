@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.fakeboard import Board
-from tests.gateway.site import FAR, SECRET, Site, connect_to, mqtt_to
+from tests.gateway.site import SECRET, Site, connect_to, mqtt_to
 from tests.mosquitto import Mosquitto
+from tests.waiting import FAR
 
 import vitalwire
 from vitalwire.registry import Registry

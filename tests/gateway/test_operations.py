@@ -16,8 +16,9 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.fakeboard import Board
-from tests.gateway.site import FAR, SECRET, Site, connect_to, journal, mqtt_to
+from tests.gateway.site import SECRET, Site, connect_to, journal, mqtt_to
 from tests.mosquitto import Mosquitto
+from tests.waiting import FAR
 
 from vitalwire import jws
 from vitalwire.audit import AuditLog, check, parse, verify_head

@@ -21,6 +21,7 @@ from tests.gateway.test_operations import operated
 from tests.mosquitto import Mosquitto
 from tests.sinks.hub import KEY, MOSQUITTO, door, mosquitto, watching
 from tests.sinks.servers import free_port
+from tests.waiting import FAR
 
 from vitalwire.audit import verify_head
 from vitalwire.errors import SignatureError
@@ -54,7 +55,7 @@ def test_the_audit_logs_head_is_signed_with_the_key_there_is(tmp_path: Path) -> 
         return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
     def wait(signer: ec.EllipticCurvePrivateKey, count: int) -> None:
-        end = time.monotonic() + 20
+        end = time.monotonic() + FAR
         while True:
             with contextlib.suppress(SignatureError, FileNotFoundError):
                 if verify_head(head.read_text(), signer.public_key()).n >= count:
@@ -207,7 +208,7 @@ async def test_the_certificate_that_boards_see(tmp_path: Path, made: Certificate
 
 
 async def _until_shown(port: int, made: Certificates, number: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(FAR):
         while await shown(port, made.ca) != number:
             await asyncio.sleep(0.05)
 
@@ -245,7 +246,7 @@ async def test_tokens_and_certificates_of_what_answers_requests(tmp_path: Path, 
             (tmp_path / name).write_text(f"second token of {name}")
         swap(made.issue("second"), certificate, key)
         await _until_shown(port, made, serial(certificate))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(FAR):
             while await answers("second") != [204, 200]:
                 await asyncio.sleep(0.05)
         assert await answers("first") == [401, 401]

@@ -10,8 +10,9 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from tests.fakeboard import Board
-from tests.gateway.site import FAR, SECRET, Site, journal
+from tests.gateway.site import SECRET, Site, journal
 from tests.mosquitto import Mosquitto, pbkdf2
+from tests.waiting import FAR
 
 from vitalwire.gateway import Concluded, Spooled
 from vitalwire.packet import PacketDecoder, encode_packet

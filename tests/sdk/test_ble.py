@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from tests.bledevice import PASSKEY, Device
 from tests.central import Central, finding
+from tests.waiting import FAR, wait
 
 from vitalwire import transports
 from vitalwire.errors import TransportError, UsageError
@@ -20,9 +22,9 @@ from vitalwire_tools.virtual.air import Air
 PERIOD = bytes(range(256)) * 64
 
 
-def read(transport: ble.Ble, size: int, patience: float = 20.0) -> bytes:
+def read(transport: ble.Ble, size: int) -> bytes:
     """Read so many bytes."""
-    data, end = b"", time.monotonic() + patience
+    data, end = b"", time.monotonic() + FAR
     while len(data) < size:
         data += transport.read(0.1) or b""
         assert time.monotonic() < end, len(data)
@@ -80,10 +82,7 @@ def test_who_cannot_be_had_is_an_error(air: Air, bledevice: Device) -> None:
     transport = ble.Ble("ward 7", finding(Central(air, passkey=PASSKEY + 1)))
     with pytest.raises(TransportError, match="cannot connect to ward 7"):
         transport.open()
-    end = time.monotonic() + 5
-    while threading.active_count() > threads and time.monotonic() < end:
-        time.sleep(0.01)
-    assert threading.active_count() == threads
+    wait(lambda: threading.active_count() <= threads)
 
 
 def test_a_device_that_lost_its_bonds(air: Air, bledevice: Device) -> None:
@@ -106,13 +105,16 @@ def test_a_device_that_lost_its_bonds(air: Air, bledevice: Device) -> None:
 
 
 def test_an_opening_can_be_ended(air: Air) -> None:
-    """Closing from another thread ends a search for a device that is not there, at once."""
+    """Closing from another thread ends a search for a device that is not there, also one that is slow to give up."""
     begun = threading.Event()
     search = finding(Central(air, passkey=PASSKEY))
 
     async def find(target: str, lost: Callable[[], None]) -> ble.Client:
         begun.set()
-        return await search(target, lost)
+        try:
+            return await search(target, lost)
+        finally:
+            await asyncio.sleep(0.2)
 
     transport = ble.Ble("nobody", find)
     failed: list[Exception] = []
@@ -125,9 +127,9 @@ def test_an_opening_can_be_ended(air: Air) -> None:
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert begun.wait(20.0)
+    assert begun.wait(FAR)
     transport.close()
-    thread.join(20.0)
+    thread.join(FAR)
     assert not thread.is_alive()
     assert failed
 

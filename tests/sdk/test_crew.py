@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tests.waiting import FAR
 
 from vitalwire.cli.options import fingerprint
 from vitalwire.crew import AHEAD, Crew
@@ -84,7 +85,7 @@ def test_nobody_is_left_behind(tmp_path: Path, how: signal.Signals, when: str) -
         assert whole.poll() is None
     (os.killpg if how == signal.SIGINT else os.kill)(whole.pid, how)
     try:
-        _, said = whole.communicate(timeout=60)
+        _, said = whole.communicate(timeout=FAR)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(whole.pid, signal.SIGKILL)

@@ -10,7 +10,8 @@ from pathlib import Path
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
-from tests.mosquitto import FAR, Mosquitto
+from tests.mosquitto import Mosquitto
+from tests.waiting import FAR
 
 import vitalwire
 from vitalwire.errors import TransportError, UsageError

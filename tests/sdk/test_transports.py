@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.waiting import FAR
 
 from vitalwire import transports
 from vitalwire.errors import TransportError, UsageError
@@ -22,7 +23,6 @@ from vitalwire.transports import Transport, serial
 from vitalwire.transports.address import Address
 
 EVERY_BYTE = bytes(range(256))
-FAR = 5.0  # seconds a test waits at most for what must come
 
 
 def collect(transport: Transport, count: int) -> bytes:

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, quote
 import aiomqtt
 from tests.gateway.certificates import Certificates
 from tests.sinks.servers import Server, free_port
+from tests.waiting import FAR
 
 # Debian keeps it where only root looks.
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -164,7 +165,7 @@ class Watcher:
 
     async def until(self, count: int) -> None:
         """Wait until so many different messages have come."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(FAR):
             while len(set(self.messages)) < count:
                 await asyncio.sleep(0.02)
 
@@ -177,7 +178,7 @@ class Watcher:
 async def watching(port: int, topic: str = "devices/#") -> AsyncIterator[tuple[Watcher, aiomqtt.Client]]:
     """Subscribe for the block, over a listener without TLS; the client may publish as the cloud would."""
     watcher = Watcher()
-    async with aiomqtt.Client("127.0.0.1", port, identifier="cloud", timeout=10) as client:
+    async with aiomqtt.Client("127.0.0.1", port, identifier="cloud", timeout=FAR) as client:
         await client.subscribe(topic, qos=1)
 
         async def listen() -> None:

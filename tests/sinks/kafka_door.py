@@ -20,6 +20,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from tests.gateway.certificates import Certificates
 from tests.sinks.servers import Server, free_port
+from tests.waiting import FAR
 
 API_VERSIONS, SASL_HANDSHAKE, SASL_AUTHENTICATE = 18, 17, 36  # the protocol's numbers of requests
 UNSUPPORTED_MECHANISM, AUTHENTICATION_FAILED = 33, 58
@@ -121,7 +122,7 @@ class Door:
         """Make a topic of one partition."""
         admin = AdminClient(self.options(ca))
         for made in admin.create_topics([NewTopic(topic, 1, 1)]).values():
-            made.result(10)
+            made.result(FAR)
 
     def options(self, ca: Path) -> dict[str, str | int]:
         """Return how another client comes in."""

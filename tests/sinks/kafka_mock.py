@@ -11,6 +11,7 @@ from typing import Any
 
 import confluent_kafka
 from confluent_kafka import Consumer, Message, TopicPartition
+from tests.waiting import FAR
 
 PRODUCE = 0  # the protocol's number of the request
 
@@ -74,10 +75,10 @@ class MockCluster:
         try:
             messages: list[Message] = []
             for number in range(partitions):
-                _, end = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
+                _, end = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=FAR)
                 consumer.assign([TopicPartition(topic, number, 0)])
                 while end:
-                    message = consumer.poll(10)
+                    message = consumer.poll(FAR)
                     assert message is not None
                     assert message.error() is None
                     messages.append(message)

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-_PATIENCE = 60.0
+from tests.waiting import FAR
 
 
 def free_port() -> int:
@@ -81,7 +81,7 @@ class Server:
     def wait(self) -> None:
         """Wait until it listens."""
         assert self._process is not None
-        until = time.monotonic() + _PATIENCE
+        until = time.monotonic() + FAR
         while time.monotonic() < until:
             if self._process.poll() is not None:
                 raise AssertionError(f"{self._command[0]} ended: {self.log[-2000:]}")
@@ -101,7 +101,7 @@ class Server:
     def stop(self) -> None:
         """Ask it to end, and wait until it has; again now and then, as mosquitto hears none while it starts."""
         assert self._process is not None
-        until = time.monotonic() + _PATIENCE
+        until = time.monotonic() + FAR
         while self._process.poll() is None and time.monotonic() < until:
             self._process.terminate()
             with suppress(subprocess.TimeoutExpired):

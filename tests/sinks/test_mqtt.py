@@ -10,6 +10,7 @@ import pytest
 from tests.gateway.certificates import Certificates
 from tests.mosquitto import Listener, Mosquitto, pbkdf2
 from tests.sinks.entries import drive, entries_of, entry_of
+from tests.waiting import FAR
 
 from vitalwire.errors import SinkError
 from vitalwire.settings import Secret, Tls
@@ -58,7 +59,7 @@ async def test_a_broker_that_restarts_gets_everything(broker: Mosquitto) -> None
             await asyncio.sleep(0.05)
             await asyncio.to_thread(broker.stop)
             await asyncio.to_thread(broker.start)
-        delivery = await asyncio.wait_for(delivering, 60)
+        delivery = await asyncio.wait_for(delivering, FAR)
         seen: dict[bytes, None] = {}
         while len(seen) < len(entries):
             (message,) = await asyncio.to_thread(listener.take, 1)

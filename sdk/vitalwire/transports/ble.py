@@ -202,7 +202,7 @@ class Ble:
             work.close()
             self._fail(what, ConnectionError("not connected"))
         try:
-            return doing.result()
+            return doing.result(seconds + CLOSE_SECONDS)
         except TransportError:
             self.close()
             raise
@@ -210,8 +210,11 @@ class Ble:
             self._fail(what, error, advice)
 
     async def _leave(self) -> None:
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        ending = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in ending:
             task.cancel()
+        if ending:  # whoever waits for one hears nothing once the loop has stopped
+            await asyncio.wait(ending, timeout=CLOSE_SECONDS / 2)
         client, self._client = self._client, None  # here in the loop: nobody connects between the two
         if client is not None:
             with contextlib.suppress(Exception):  # it is gone in any case

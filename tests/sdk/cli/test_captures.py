@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.sdk.cli.running import Run, steady
+from tests.waiting import FAR
 from tests.walk import Walk, walk
 
 from vitalwire.capture import Record, Writer, read
@@ -53,7 +54,7 @@ def test_replay_serves_on_tcp(vitalwire: Callable[..., Run]) -> None:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         url = process.stderr.readline().split()[-1]
-        watcher = threading.Thread(target=lambda: served.append(process.wait(60)))
+        watcher = threading.Thread(target=lambda: served.append(process.wait(FAR)))
         watcher.start()
         done = vitalwire("record", url, "b.vwc", "--frames", "21", "--fingerprint", device.thumbprint.hex(), "--json")
         watcher.join()

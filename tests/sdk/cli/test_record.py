@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from tests.fakeboard import Board
 from tests.sdk.cli.running import SECRET, Run
+from tests.waiting import FAR
 from tests.walk import walk
 
 from vitalwire.capture import Record, read
@@ -106,11 +107,11 @@ def test_record_ends_cleanly_on_ctrl_c(number: signal.Signals, board: Board, hom
     trust(board)
     command = [sys.executable, "-m", "vitalwire.cli", "record", board.url, "a.vwc", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        until = time.monotonic() + 30
+        until = time.monotonic() + FAR
         while len(board.acknowledged) < 6 and time.monotonic() < until:
             time.sleep(0.05)
         process.send_signal(number)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=FAR)
     assert (process.returncode, err) == (0, "")
     assert json.loads(out)["frames"] == 7
     assert main(["verify", "a.vwc", "--json"]) == 0

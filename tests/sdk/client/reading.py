@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from tests.waiting import FAR
+
 import vitalwire
 from vitalwire.client import ClientEvent
 
-FAR = 10.0  # seconds a test waits at most for what must come
 SECRET = bytes(range(32))
 Connect = Callable[..., vitalwire.Client]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.fakeboard import Board
-from tests.sdk.client.reading import FAR
+from tests.waiting import FAR
 
 import vitalwire
 from vitalwire.client import ClientEvent, Connected

@@ -6,7 +6,8 @@ import time
 
 import pytest
 from tests.fakeboard import Board
-from tests.sdk.client.reading import FAR, Connect, some, take, work
+from tests.sdk.client.reading import Connect, some, take, work
+from tests.waiting import FAR
 
 import vitalwire
 from vitalwire.client import ClientEvent, Connected, Disconnected

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.fakeboard import Board
-from tests.sdk.client.reading import FAR, SECRET, Connect, some, take, work
+from tests.sdk.client.reading import SECRET, Connect, some, take, work
+from tests.waiting import FAR
 
 import vitalwire
 from vitalwire import paths

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from tests.waiting import FAR
 
 from vitalwire import jws
 from vitalwire.assignments import Assignments
@@ -89,6 +90,6 @@ def same(there: dict[str, dict[str, Any]], expected: dict[str, dict[str, Any]]) 
 
 async def until(met: Callable[[], bool]) -> None:
     """Wait for something, 20 s at most."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(FAR):
         while not met():
             await asyncio.sleep(0.05)

@@ -13,6 +13,7 @@ from tests.sinks.entries import entries_of
 from tests.sinks.hub import MOSQUITTO, door, watching
 from tests.sinks.iothub.making import hub
 from tests.sinks.servers import Server
+from tests.waiting import FAR
 
 from vitalwire.errors import InputError
 from vitalwire.sinks import Asked
@@ -51,7 +52,7 @@ def test_methods_and_twins_reach_the_device(broker: Server, made: Certificates) 
 
             async def answer(topic: str, body: object, wanted: str) -> Any:
                 await cloud.publish(topic, json.dumps(body), qos=1)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(FAR):
                     while True:
                         for found, said in watcher.messages:
                             if found == wanted:

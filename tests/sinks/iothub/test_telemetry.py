@@ -18,6 +18,7 @@ from tests.sinks.entries import drive, entries_of, entry_of, through_sdk
 from tests.sinks.hub import MOSQUITTO, door, mosquitto, tls_lines, watching
 from tests.sinks.iothub.making import hub
 from tests.sinks.servers import Server, free_port
+from tests.waiting import FAR
 
 from vitalwire.errors import SinkError
 from vitalwire.messages import Channel, Decimal10
@@ -235,7 +236,7 @@ def test_microsofts_client_and_ours_say_the_same(
                 theirs = await asyncio.create_subprocess_exec(
                     str(azure_python), "-c", THEIRS, *arguments, stderr=asyncio.subprocess.PIPE
                 )
-                _, said = await asyncio.wait_for(theirs.communicate(), 60)
+                _, said = await asyncio.wait_for(theirs.communicate(), FAR)
                 assert theirs.returncode == 0, said.decode()
                 await watcher.until(len(entries))
                 assert watcher.messages == ours
