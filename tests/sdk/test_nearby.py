@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -129,6 +130,30 @@ def test_a_computer_that_cannot_listen_is_told_why(error: Exception, words: str,
     assert (done.code, done.out) == (6, "")
     assert len(done.err.strip().splitlines()) == 1
     assert words in done.err
+
+
+@pytest.mark.skipif(not shutil.which("dbus-daemon"), reason="needs Debian's dbus-daemon")
+def test_bleak_hears_what_bluez_hears(ports: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    """bleak itself, on a D-Bus with a stand-in for BlueZ: what it hears is told; a device that is not there, or that
+    cannot be connected to, and an adapter that is off or missing, are told for what they are."""
+    from tests.bluez import Bluez
+
+    watch = ("24:71:89:CC:09:06", "watch", -40, ["0000180d-0000-1000-8000-00805f9b34fb"])
+    with Bluez(watch, ("24:71:89:CC:09:05", "ward 7", -61, [spec.BLE_SERVICE])) as bluez:
+        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bluez.address)
+        assert ports(scan.hear, "--json").json == [
+            {"url": "ble://ward%207", "name": "ward 7", "address": "24:71:89:CC:09:05", "dbm": -61, "enrolled": False}
+        ]
+        assert bluez.asked["UUIDs"] == [spec.BLE_SERVICE]
+        with pytest.raises(TransportError, match="cannot connect to 24:71"):
+            ble.Ble("24:71:89:cc:09:05").open()
+        monkeypatch.setattr(ble, "FIND_SECONDS", 0.5)
+        with pytest.raises(TransportError, match="no ward 8 in reach"):
+            ble.Ble("ward 8").open()
+    for state, words in (({"powered": False}, "Bluetooth is off"), ({"adapter": False}, "has no Bluetooth adapter")):
+        with Bluez(**state) as bluez:
+            monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bluez.address)
+            assert words in ports(scan.hear).err
 
 
 def test_bleak_without_a_bluetooth_service(ports: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
