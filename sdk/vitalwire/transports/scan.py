@@ -60,7 +60,8 @@ def nearby(seconds: float = LISTEN_SECONDS, listen: Listen = hear) -> list[Heard
     """Return the boards that advertise within `seconds`, the strongest signal first, 200 at most.
 
     Raises TransportError, with what to do, where this computer's Bluetooth cannot listen, and UsageError where bleak is
-    not installed. A board that somebody is connected to, or whose radio is off for now, is silent.
+    not installed. A board that somebody is connected to, or whose radio is off for now, is silent. Runs a loop of its
+    own: from a coroutine call it in a thread.
     """
     try:
         heard = asyncio.run(_within(listen, seconds))
