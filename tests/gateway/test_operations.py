@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.fakeboard import Board
@@ -24,6 +25,7 @@ from vitalwire import jws
 from vitalwire.audit import AuditLog, check, parse, verify_head
 from vitalwire.cli import main
 from vitalwire.errors import TransportError, UsageError
+from vitalwire.frame import parse as frame_parse
 from vitalwire.gateway import (
     Concluded,
     Delivered,
@@ -45,7 +47,7 @@ from vitalwire.gateway.operations.view import MOST_DEVICES, POINTS
 from vitalwire.session import Gap, GapClosed, Reason, Refused
 from vitalwire.spool import Entry, Lost, State, Trust
 from vitalwire.testing import FakeDevice, forged
-from vitalwire_protocol.spec import Kind
+from vitalwire_protocol.spec import Event, Kind
 
 DEVICE = bytes(range(32))
 FULL = State(9, 10, True, 1, {"cloud": 1}, {"cloud": 0}, {"cloud": 0})
@@ -354,6 +356,33 @@ def test_peers_are_counted_as_they_are_there() -> None:
     for peer, up in (("a", False), ("a", True), ("b", True), ("b", False), ("b", False), ("", False)):
         metrics(SourceChanged("ward", peer, up=up))
     assert 'vitalwire_source_peers{source="ward"} 1.0' in metrics.text(None, 0).decode()
+
+
+def test_a_resting_device_is_said_to_rest() -> None:
+    """From the event that begins a pause to the one that ends it, and its waveform has a gap there."""
+    device = FakeDevice()
+    descriptor = frame_parse(device.descriptor()).body
+    view = View(lambda digest: descriptor)
+    samples = {"ecg_lead_i": np.arange(256)}
+
+    def told(raw: bytes, kind: Kind) -> bool:
+        view(Spooled((entry(device.seq, raw=raw, kind=kind),), (0,), 0))
+        (shown,) = view.status(None)["devices"]
+        assert isinstance(shown["resting"], bool)
+        return shown["resting"]
+
+    assert not told(device.data(samples), Kind.DATA)
+    assert not told(device.data(samples), Kind.DATA)
+    assert told(device.events((Event.PAUSE_BEGUN, {})), Kind.EVENT)
+    device.ticks += 3_000_000
+    assert told(device.status(), Kind.STATUS)
+    assert not told(device.events((Event.PAUSE_ENDED, {})), Kind.EVENT)
+    assert not told(device.data(samples), Kind.DATA)
+    (wave,) = view.waves((0).to_bytes(32, "big"))
+    assert wave["values"].count(None) == 1
+    assert wave["values"].index(None) == 512
+    assert told(device.events((Event.PAUSE_BEGUN, {})), Kind.EVENT)
+    assert not told(device.reboot(), Kind.EVENT)
 
 
 def test_what_the_page_keeps_is_bounded() -> None:

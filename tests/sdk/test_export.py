@@ -26,7 +26,7 @@ from vitalwire.export import stretches as stretches_module
 from vitalwire.offline import Reader
 from vitalwire.registry import Registry
 from vitalwire.testing import FakeDevice
-from vitalwire_protocol.spec import Key, Kind
+from vitalwire_protocol.spec import Event, Key, Kind
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:The inplace keyword")
 
@@ -250,6 +250,39 @@ def test_a_pause_of_the_sensor_ends_a_stretch(tmp_path: Path) -> None:
         (1024, "the beginning"),
         (512, "a pause of the sensor"),
     ]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_pause_that_is_told_ends_every_stretch(form: str, tmp_path: Path) -> None:
+    """However short for a slow channel, also where the next is told before the data between; and nothing is missing."""
+    *fast, slow = FakeDevice().channels
+    device = FakeDevice(channels=[*fast, replace(slow, stream=3, rate=Fraction(1))])
+    with Writer(tmp_path / "a.vwc") as writer:
+        writer.write(device.descriptor())
+        writer.write(device.sampled())
+        writer.write(device.events((Event.PAUSE_BEGUN, {})))
+        for _ in range(2):
+            device.ticks += 1_000_000
+            writer.write(device.events((Event.PAUSE_ENDED, {})))
+            device.ticks += 2_000_000
+            writer.write(device.events((Event.PAUSE_BEGUN, {})))
+            device.ticks -= 2_000_000
+            writer.write(device.sampled())
+    done = exported(Walk(tmp_path / "a.vwc", device), tmp_path / "out", form)
+    entries: list[Any] = done.manifest["stretches"]  # type: ignore[assignment]
+    assert len(entries) == 3 * 4
+    temperature = [each for each in entries if each["channels"] == ["temperature_skin"]]
+    assert [(each["samples"], each["after"]) for each in temperature] == [
+        (2, "the beginning"),
+        (2, "a pause of the sensor"),
+        (2, "a pause of the sensor"),
+    ]
+    for each in entries:
+        read = FORMATS[form](tmp_path / each["file"], each)
+        assert {len(values) for values in read.values()} == {each["samples"]}
+    verdict: Any = done.manifest["verdict"]
+    assert verdict["complete"]
+    assert verdict["missing"] == 0
 
 
 def test_a_frame_that_does_not_decode_is_told(tmp_path: Path) -> None:

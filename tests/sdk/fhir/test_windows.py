@@ -17,6 +17,7 @@ from vitalwire.fhir.ids import WindowKey
 from vitalwire.fhir.sampled import MISSING
 from vitalwire.fhir.windows import SECOND, Window, track
 from vitalwire.testing import FakeDevice
+from vitalwire_protocol.spec import Event
 
 pytest.importorskip("sleepecg", reason="needs sleepecg (vitalwire[readings])")
 
@@ -90,6 +91,20 @@ def test_slow_streams_are_waited_for() -> None:
     later = [board.source(board.device.data({"ecg_lead_i": np.zeros(256)})) for _ in range(40)]
     gatherer = Gatherer("wave", 5 * SECOND)
     assert len(gathered(gatherer, [*sources, *later])) > 2  # after a minute without a word it is not waited for
+
+
+def test_a_pause_is_never_bridged() -> None:
+    """Where a device rests there is nothing: each sample stays at its place, E stands for each that was not taken."""
+    board = Board()
+    before = board.played(2)
+    begun = board.source(board.device.events((Event.PAUSE_BEGUN, {})))
+    board.device.ticks += 3 * SECOND
+    ended = board.source(board.device.events((Event.PAUSE_ENDED, {})))
+    results = mapped([*before, begun, ended, *board.played(2)])
+    assert not [each for each in results if not isinstance(each, Entry)]
+    for name, rate in (("ecg_lead_i", 256), ("ppg_ir", 100), ("accel_x", 52)):
+        words = " ".join(each["valueSampledData"]["data"] for each in waves(results, name)).split()
+        assert [word == "E" for word in words] == [False] * 4 * rate + [True] * 3 * rate + [False] * 4 * rate, name
 
 
 def test_an_amended_observation_says_so() -> None:

@@ -54,7 +54,8 @@ function show(status) {
   if (chosen === null && status.devices.length) chosen = status.devices[0].thumbprint;
   fill("devices", status.devices.map((d) => [
     chooser(d),
-    { text: ago(status.now - d.seen), kind: status.now - d.seen > 60 ? "bad" : "" },
+    // in a pause of its sensors a device tells its status only, at least once an hour
+    { text: ago(status.now - d.seen) + (d.resting ? ", resting" : ""), kind: status.now - d.seen > (d.resting ? 3660 : 60) ? "bad" : "" },
     d.frames.toLocaleString(),
     { text: d.missing.toLocaleString(), kind: d.missing ? "bad" : "" },
     d.trust,

@@ -16,14 +16,16 @@ from vitalwire.messages import Descriptor
 from vitalwire.session import Gap, GapClosed, Quarantined, Reason, Refused, SecurityEvent
 from vitalwire.signals import decode
 from vitalwire.spool import Entry, State
-from vitalwire_protocol.spec import Counter, Kind
+from vitalwire_protocol.spec import Counter, Event, Kind
 
 from ..events import Concluded, Delivered, GatewayEvent, SinkChanged, SourceChanged, Spooled
 
 MOST_DEVICES = 1000  # those seen last
 RECENT = 6  # data frames kept of each
 POINTS = 1500  # of one waveform
+JOIN = 0.25  # seconds, and one and a half periods, that samples may be later than their number says
 TROUBLES = 20  # newest ones shown
+RESTS: dict[int, bool] = {Event.PAUSE_BEGUN: True, Event.PAUSE_ENDED: False, Event.BOOT: False}
 
 
 @dataclass(slots=True)
@@ -37,6 +39,7 @@ class _Device:
     missing: int = 0
     trust: str = ""
     battery_mv: int | None = None
+    resting: bool = False  # in a pause of its sensors, as far as its events can be read
     recent: deque[Entry] = field(default_factory=lambda: deque(maxlen=RECENT))
 
 
@@ -89,6 +92,10 @@ class View:
         device.arrived_us = max(device.arrived_us, entry.arrived_us)
         if entry.seq >= device.seq:
             device.boot, device.seq = entry.boot, entry.seq
+            if entry.kind == Kind.EVENT:
+                for event in parse(entry.raw).events:
+                    if event.code in RESTS:
+                        device.resting = RESTS[event.code]
         if entry.kind == Kind.DATA:
             device.recent.append(entry)
         elif entry.kind == Kind.STATUS:
@@ -153,6 +160,7 @@ class View:
             "trust": device.trust,
             "battery_mv": device.battery_mv,
             "seen": device.arrived_us / 1e6,
+            "resting": device.resting,
         }
 
     def waves(self, thumbprint: bytes) -> list[dict[str, Any]]:
@@ -173,7 +181,12 @@ class View:
                 if signal.rate is None or not len(signal):
                     continue
                 values = np.where(signal.valid, signal.values, np.nan)
-                wave = found.setdefault(name, {"unit": signal.unit, "rate": float(signal.rate), "parts": []})
+                rate = float(signal.rate)
+                wave = found.setdefault(name, {"unit": signal.unit, "rate": rate, "parts": [], "end": None})
+                end, wave["end"] = wave["end"], (entry.boot, signal.ticks)
+                late = 0.0 if end is None else (signal.ticks - end[1]) / 1e6 - len(signal) / rate
+                if end is not None and (end[0] != entry.boot or late > JOIN + 1.5 / rate):
+                    wave["parts"].append([np.nan])  # a line over a pause or missing frames would be a signal
                 wave["parts"].append(values)
         return [
             {"name": name, "unit": wave["unit"], "rate": wave["rate"], "values": _thinned(wave["parts"])}
