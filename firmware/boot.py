@@ -126,10 +126,10 @@ def build(app):
     Recorder.begin = FrameMaker.boot_details = None
     _configure(app, config, on_proof, given_up)
     if config.every_s:
-        # after the first frame, when what only starts a board is gone
+        # after the first frame, when what only starts a board is gone and leaves its room to what stays
         cycle = config.on_s, config.every_s, config.links
         then = app.recorder.step
-        app.recorder.step = lambda now: __import__("duty").begin(app, cycle, then)
+        app.recorder.step = lambda now: (__import__("gc").collect(), __import__("duty"))[1].begin(app, cycle, then)
     if on_trial:
         from trial import Trial
 

@@ -1,7 +1,8 @@
-"""A whole board whose sensors are on for a part of the time: its record is whole, and says where it pauses."""
+"""A whole board whose sensors are on for a part of the time: its record is whole, whatever happens in a pause."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -15,11 +16,12 @@ from vitalwire import cbor, crypto
 from vitalwire.configuration import Configuration, configure, from_words, reported, sign_configuration, to_words
 from vitalwire.errors import CommandError, UsageError
 from vitalwire.verdict import verify
-from vitalwire_protocol.spec import AAD_CONFIGURATION, Cause, Counter, Event, EventKey, Mark
+from vitalwire_protocol.spec import AAD_CONFIGURATION, Cause, Command, Counter, Event, EventKey, Kind, Mark
 from vitalwire_tools.provision import check_settings
 
 from .board_log import Frames, events, marked, number, until
 from .reader import Recorder, captured
+from .test_full_journal import SECTORS
 
 OPERATOR = ec.generate_private_key(ec.SECP256R1())
 
@@ -56,7 +58,7 @@ def test_a_record_with_pauses_is_whole(bench: Callable[..., Any], tmp_path: Path
         {"on_s": 4, "every_s": 10, "status_s": 5, "policy": policy, "seal_frames": 4},
         speed=20.0,
         cpu="esp32",
-        heap=256 * 1024,
+        heap=(256 if policy == "private" else 128) * 1024,
     )
     recorder = Recorder(running.board.url, running.registry, tmp_path)
     recorder.run(lambda frames: len(list(events(frames, Event.PAUSE_ENDED))) >= 3)
@@ -70,6 +72,71 @@ def test_a_record_with_pauses_is_whole(bench: Callable[..., Any], tmp_path: Path
     assert any(begin < at < end for at, _ in counted for begin, end in pauses(frames))
     assert {counters[Counter.LOST_SAMPLES] for _, counters in counted} == {0}
     assert {counters[Counter.SENSORS_DOWN] for at, counters in counted if at > 10} == {0}
+    assert not running.board.refused()
+
+
+def paused(boot: int) -> Callable[[Frames], bool]:
+    """Return whether a boot's newest word of a pause is that one begins."""
+
+    def is_paused(frames: Frames) -> bool:
+        told = list(events([f for f in frames if f.boot == boot], Event.PAUSE_BEGUN, Event.PAUSE_ENDED))
+        return bool(told) and told[-1].code == Event.PAUSE_BEGUN
+
+    return is_paused
+
+
+def test_what_happens_in_a_pause(bench: Callable[..., Any], tmp_path: Path) -> None:
+    """A command, a clock that is set, a power cut, an empty battery: each start begins a cycle, and nothing is lost."""
+    empty = {"chip": "adc", "fault": "voltage", "mv": 3000, "at_s": 150, "for_s": 600}
+    running = bench({"on_s": 3, "every_s": 3600, "status_s": 5}, speed=40.0, faults=[empty])
+    recorder = Recorder(running.board.url, running.registry, tmp_path)
+    recorder.run(paused(1))
+    recorder.ask(Command.SET_TIME, (recorder.frames[-1].frame.ticks, 1_750_000_000_000_000, 10))
+    recorder.run(lambda frames: any(frame.status and frame.frame.utc_us is not None for frame in frames))
+    running.board.power_cut()
+    running.board.power_on()
+    recorder.run(paused(3))
+    frames = recorder.in_order()
+    assert [event.code for event in events(frames, Event.PAUSE_BEGUN, Event.PAUSE_ENDED)] == 3 * [Event.PAUSE_BEGUN]
+    causes = [number(event, EventKey.CAUSE) for event in events(frames, Event.BOOT)]
+    assert causes == [Cause.POWER_ON, Cause.POWER_ON, Cause.DEEP_SLEEP]
+    for boot, begun in enumerate(events(frames, Event.PAUSE_BEGUN), 1):
+        made = [frame for frame in frames if frame.boot == boot]
+        sampled = [signal for frame in made if (signal := frame.signals.get("ecg_lead_i")) is not None]
+        assert sum(len(signal) for signal in sampled) > 256
+        assert all(signal.ticks <= begun.ticks for signal in sampled)
+        assert not marked(made, "ecg_lead_i", Mark.LOST, Mark.ESTIMATED).any()
+    (set_,) = events(frames, Event.TIME_SET)
+    assert set_.ticks > next(events(frames, Event.PAUSE_BEGUN)).ticks
+    (down,) = events(frames, Event.SHUTDOWN)
+    assert number(down, EventKey.MILLIVOLT) == 3000
+    (device,) = verify(captured(recorder.capture), running.registry).devices
+    assert device.ok, device
+    assert not running.board.refused()
+
+
+def after(frames: Frames) -> Frames:
+    """Return the frames that were made 15 s and more after the first event of a full journal."""
+    told = [event.ticks for event in events(frames, Event.JOURNAL_FULL)]
+    return [frame for frame in frames if told and frame.frame.ticks > min(told) + 15e6 and frame.kind != Kind.STATUS]
+
+
+def test_a_journal_that_fills_in_a_pause(bench: Callable[..., Any], tmp_path: Path) -> None:
+    """Under "stop" nothing is given up, sensors rest with what could not be kept, and once read the cycle goes on."""
+    settings = {"on_s": 2, "every_s": 10, "status_s": 1, "when_full": "stop"}
+    running = bench(settings, speed=50.0, sectors=SECTORS)
+    sampled, since = -1, time.monotonic()
+    while time.monotonic() < since + 2:  # ten cycles without a sample: none was begun
+        if (now := len(running.board.played()["lsm6dso_us"])) > sampled:
+            sampled, since = now, time.monotonic()
+        time.sleep(0.1)
+    recorder = Recorder(running.board.url, running.registry, tmp_path)
+    recorder.run(lambda frames: bool(frames and len(list(events(after(frames), Event.PAUSE_BEGUN))) >= 3))
+    frames = recorder.in_order()
+    (device,) = verify(captured(recorder.capture), running.registry).devices
+    assert device.ok, device
+    assert device.dropped == 0
+    assert any(len(frame.signals["ecg_lead_i"]) > 256 for frame in after(frames) if "ecg_lead_i" in frame.signals)
     assert not running.board.refused()
 
 

@@ -44,11 +44,19 @@ app.report = lambda code, details, ticks: told.append((code, ticks))
 app.streams = [Stream(k, wiring.make(hal, row), 2000, app.report) for k, row in enumerate(board.sensors())]
 app.scalars = [Stream(0, Battery(hal.adc(board.BATTERY[0]), board.BATTERY[1], board.BATTERY[2]), 2000, app.report)]
 app.counters = lambda now: {17: sum([not s.up and not s.off for s in app.streams])}
-app.trial = sys.argv[1] == "trial"
+class Later:
+    # an update that waits for its hour
+    def at(self, hour):
+        pass
+
+    def check(self, now):
+        pass
+
+app.trial = Later() if sys.argv[1] == "waits" else sys.argv[1] == "trial"
 Duty(app, 2, 6, ["serial"])
 read, cells, asleep, switched = [[] for _ in app.streams], 0, [], False
 while hal.ticks() < 21000000:
-    if hal.ticks() > 10000000:
+    if hal.ticks() > 10000000 and app.trial is True:
         app.trial = False
     if hal.ticks() > 8500000 and not switched:
         switched = True
@@ -112,6 +120,13 @@ def test_the_processor_sleeps_in_pauses_without_a_reader(tmp_path: Path) -> None
     assert max(slept.values()) in {7, 8}
     assert {down for at, _, down in said["asleep"] if 2.1e6 < at < 5.9e6} == {0}
     assert Counter.ASLEEP_S == 19
+
+
+def test_an_update_that_waits_for_its_hour_keeps_pauses(tmp_path: Path) -> None:
+    """Cycles go on as if there were none."""
+    said, _ = drive(tmp_path, "waits")
+    begun = [at / 1e6 for code, at in said["told"] if code == Event.PAUSE_BEGUN]
+    assert begun == pytest.approx([2, 8, 14, 20], abs=0.1)
 
 
 def test_an_update_on_trial_is_not_paused(tmp_path: Path) -> None:
