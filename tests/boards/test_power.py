@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,19 @@ def test_the_benchmark_s_file_is_what_is_read(tmp_path: Path) -> None:
     assert 0 < found.rows["seal", 2000].share < found.rows["sign", 2000].share < 0.5
     assert all(0 < row.link < 0.2 and 100 < row.bytes_per_s < 10_000 for row in found.rows.values())
     assert shares.render(result).row_count == 3
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_the_tables_fit_a_terminal(link: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """However a board is run, no line is wider than 80 characters, and each choice has its cost in hours and parts."""
+    more = ["--batch", "1800"] if LINKS[link] else []
+    assert (
+        main(["board", "power", "m5stack_m5stickc_plus2", "--link", link, "--on", "30", "--every", "300", *more]) == 0
+    )
+    said = capsys.readouterr()
+    assert max(map(len, said.out.splitlines())) <= 80
+    (row,) = [line for line in said.out.splitlines() if "max30102 off" in line]
+    assert re.search(r"[+-]\d+\.\d\d h, [+-]\d+ %", row)
 
 
 def test_the_command_prints_and_refuses(capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,19 +60,27 @@ def power(
         return
     table = output.plain("", "part", "duty", "mA", "share")
     for row in budget.rows:
-        table.add_row(row.part, f"{100 * row.duty:.1f} %", f"{row.ma:.3f}", f"{100 * row.share:.1f} %")
-    cycle = f", sensors on {on} s of {every} s" if every else ""
-    cycle += f", radio on every {batch} s" if batch else ""
+        table.add_row(row.part, _percent(row.duty), f"{row.ma:.3f}", _percent(row.share))
     life = output.plain()
     life.add_row("board", found.title)
-    life.add_row("run as", f"policy {policy}, frames of {frame_ms} ms, link {link}{cycle}")
+    life.add_row("run as", f"policy {policy}, frames of {frame_ms} ms, link {link}")
+    life.add_row("sensors on", f"{on} s of {every} s" if every else "always")
+    if radio:
+        life.add_row("radio on", f"every {batch} s" if batch else "always")
     life.add_row("together", f"{budget.ma:.1f} mA" + (", the radio estimated" if radio else ""))
     life.add_row("cell", f"{cell or found.power.cell_mah} mAh")
     life.add_row("lasts", f"{budget.hours:.1f} h")
     other = output.plain("", "choice", "instead", "lasts", "difference")
     for cost in costs:
-        other.add_row(cost.what, cost.to, f"{cost.hours:.1f} h", f"{cost.more:+.2f} h")
+        more = f"{cost.more:+.2f} h, {round(100 * cost.more / budget.hours):+d} %"
+        other.add_row(cost.what, cost.to, f"{cost.hours:.1f} h", more)
     output.show(table, life, other)
+    output.say("currents: typical ones of data sheets, named in boards/chips.toml and firmware/sensors")
     output.say(f"processor: measured {measured.date}, an {measured.chip} with the standard profile's sensors")
+    output.say("not counted: lamps, displays and bridges of the board, and what a cell loses with age")
     if not found.power.regulator_ua:
         output.say("not counted: the regulator's own current, which board.toml does not give")
+
+
+def _percent(part: float) -> str:
+    return f"{100 * part:.1f} %" if not 0 < part < 0.0005 else "< 0.1 %"
