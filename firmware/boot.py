@@ -240,8 +240,10 @@ def _links(app, config):
             stream = __import__("links." + kind, None, None, ("make",)).make(app.hal, config, peer)
         repl = config.repl and kind == "serial"
         link = Link(stream, app.journal, app.control, size, repl, _LIMIT)
-        if kind == "mqtts" and config.durable == "broker":
+        if kind in ("mqtts", "hub") and config.durable == "broker":
             link.keep()
+        if hasattr(stream, "app"):
+            stream.app = app
         app.links.append(link)
     _last(app.links[0])
     _last(app.links[0].window, Receiver)

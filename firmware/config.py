@@ -6,7 +6,7 @@ from settings import SETTINGS, cycle
 from wire import MAX_COEFFICIENTS
 
 # Which links there are, and whether host:port says with whom.
-_LINKS = {"serial": False, "tls": True, "mqtts": True, "ble": False}
+_LINKS = {"serial": False, "tls": True, "mqtts": True, "hub": True, "ble": False}
 
 # what only provisioning sets; name: (default, smallest, largest), or (default, allowed) for texts and lists, or a
 # boolean; `spo2` is a polynomial

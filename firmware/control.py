@@ -249,16 +249,21 @@ class Control:
         return self._updater.handle(request[COMMANDKEY_COMMAND], request.get(COMMANDKEY_ARGUMENT), fields)
 
     def _configure(self, request, fields):
-        app = self._actions[COMMAND_CONFIGURE]
         document = request.get(COMMANDKEY_ARGUMENT)
         if request[COMMANDKEY_COMMAND] == COMMAND_CONFIGURATION:
+            app = self._actions[COMMAND_CONFIGURE]
             fields[COMMANDKEY_REPORTED] = app.reported
             fields[COMMANDKEY_PENDING] = app.recorder.step is not None
         elif not isinstance(document, bytes):
             return RESULT_BAD_ARGUMENT
         else:
-            app.recorder.step = lambda now: __import__("twin").take(app, self._thumbprint, document, now)
+            self.configure(document)
         return RESULT_OK
+
+    def configure(self, document):
+        # at the end of a frame
+        app = self._actions[COMMAND_CONFIGURE]
+        app.recorder.step = lambda now: __import__("twin").take(app, self._thumbprint, document, now)
 
     # command: function(self, request, fields of the reply) -> result, or a generator of slices that returns it
     _HANDLERS = {

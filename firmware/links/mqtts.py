@@ -43,6 +43,11 @@ def _packet(kind, body):
     return _head(kind, len(body)) + body
 
 
+def publication(topic, body):
+    # one that may be lost
+    return _packet(_PUBLISH, _text(topic.encode()) + body)
+
+
 def _quoted(name):
     # as a level of a topic
     return "".join([chr(c) if 32 < c < 127 and chr(c) not in "/+#%" else "%%%02X" % c for c in name.encode()])
@@ -50,6 +55,7 @@ def _quoted(name):
 
 class Mqtt(Tls):
     room = _ROOM  # a Link keeps so much free in front of a body
+    most = _MOST
     ready = False  # connected and subscribed
     stored = None
     proven = False
@@ -61,7 +67,7 @@ class Mqtt(Tls):
         body = _text(b"MQTT") + b"\4\x82" + bytes((0, _KEEP_ALIVE)) + _text(name.encode()) + _text(user.encode())
         self.hello = _packet(0x10, body)
         base = "devices/%s/messages/" % _quoted(name)
-        self._down = base + "devicebound/#"
+        self._down = (base + "devicebound/#",)  # what is subscribed to
         base += "events/$.ct=application%2F"
         self._topics = _text((base + "vnd.vitalwire.packets").encode()), _text((base + "cose").encode())
         self._flight = [0] * window  # packet ids; 0 is none
@@ -194,6 +200,8 @@ class Mqtt(Tls):
             yield from self._take(part)
             n -= part
 
+    _topic = _skip  # the next n bytes, a topic; returns what reads a message that is not for the device
+
     def _read(self):
         # packet by packet; yields while there is nothing to read but what is for this device
         head = self._head
@@ -209,11 +217,11 @@ class Mqtt(Tls):
                     break
                 if shift > 21:
                     raise OSError("a length of more than four bytes")
-            if n > _MOST:
+            if n > self.most:
                 raise OSError("too long a message")
             if kind & 0xF0 == _PUBLISH and self.ready:
                 yield from self._message(kind, n)
-            elif kind in _ANSWERS and n == _ANSWERS[kind]:
+            elif kind in _ANSWERS and n == _ANSWERS[kind] + (kind == _SUBACK and len(self._down)):
                 yield from self._take(n)
                 self._answered(kind)
             else:
@@ -224,9 +232,10 @@ class Mqtt(Tls):
         if kind == _CONNACK:
             if head[1] or self.ready:
                 raise OSError("refused by the broker: %d" % head[1])
-            self._say(_packet(0x82, b"\0\1" + _text(self._down.encode()) + b"\1"))
+            # nothing else waits to be said yet
+            self._said = _packet(0x82, b"\0\1" + b"".join([_text(each.encode()) + b"\1" for each in self._down]))
         elif kind == _SUBACK:
-            if head[2] > 1:
+            if max(head[2 : 2 + len(self._down)]) > 1:
                 raise OSError("subscription refused")
             self.ready = True
             self._calls = self._call = 0
@@ -248,17 +257,20 @@ class Mqtt(Tls):
         n -= 2 + topic + (kind & 2)
         if topic > _MOST_TOPIC or n < 0:
             raise OSError("too long a topic")
-        yield from self._skip(topic)
+        read = yield from self._topic(topic)
         answer = None
         if kind & 2:
             yield from self._take(2)
             answer = b"\x40\2" + bytes(self._head[:2])
-        self._calls = 0
-        self._left = n
-        while self._left:
-            yield
+        if read:
+            yield from read(n)
+        else:
+            self._calls = 0
+            self._left = n
+            while self._left:
+                yield
         if answer:
             self._say(answer)
 
 
-_ANSWERS = {_CONNACK: 2, _PUBACK: 2, _SUBACK: 3, _PINGRESP: 0}
+_ANSWERS = {_CONNACK: 2, _PUBACK: 2, _SUBACK: 2, _PINGRESP: 0}

@@ -111,6 +111,7 @@ def broker(
     rules.write_text(
         "user gateway\ntopic readwrite #\n"
         "pattern write devices/%u/messages/events/#\npattern read devices/%u/messages/devicebound/#\n"
+        "pattern readwrite $iothub/#\n"  # a hub's own names, without a device's
     )
     lines = [
         f"cafile {ward.authority.pem}", f"certfile {pem}", f"keyfile {key}", "require_certificate true",

@@ -143,6 +143,13 @@ def test_it_connects_as_a_device_of_an_iot_hub(desk: BrokerDesk) -> None:
     assert texts(body[2:-1]) == [b"devices/strap%2F1%20%C3%A4/messages/devicebound/#"]
 
 
+def test_the_longest_name_subscribes(desk: BrokerDesk) -> None:
+    """A name of 64 bytes, each quoted in the topic, is no more than what may wait to be said."""
+    told, broker = desk.speak("say(stream.ready, stream.why)", CONNACK, SUBACK, name="ä" * 32)
+    assert told == [True, ""]
+    assert texts(fields(broker.got[1])[1][2:-1]) == [b"devices/" + b"%C3%A4" * 32 + b"/messages/devicebound/#"]
+
+
 def test_a_frame_is_one_message_in_one_record(desk: BrokerDesk) -> None:
     """A frame is published as it is, a reply as packets, each by one write, with the content type in the topic."""
     script = "say(send(1, b'f' * 300), send(1, b'g'), send(3, b'reply'), stream.why)"

@@ -26,7 +26,11 @@ Labels = Annotated[Path | None, typer.Option(metavar="DIR", help="Draw a QR labe
 
 Links = Annotated[
     list[str] | None,
-    typer.Option("--link", metavar="LINK", help="serial, tls://HOST:PORT, mqtts://HOST:PORT; again for more of them."),
+    typer.Option(
+        "--link",
+        metavar="LINK",
+        help="serial, tls://HOST:PORT, mqtts://HOST:PORT, hub://HOST:PORT; again for more of them.",
+    ),
 ]
 Trust = Annotated[
     Path | None,
