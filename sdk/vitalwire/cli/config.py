@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -27,8 +29,11 @@ Words = Annotated[
 Key = Annotated[Path, typer.Option("--key", metavar="PEM", help="The operator's private key, P-256.")]
 
 
-def _client(url: str, trusted: Registry) -> Client:
-    return Client(url, registry=trusted, state=":memory:", auto_acknowledge=False)
+@contextmanager
+def _client(url: str, trusted: Registry) -> Iterator[Client]:
+    with Client(url, registry=trusted, state=":memory:", auto_acknowledge=False) as client:
+        client.open()
+        yield client
 
 
 @app.command()
@@ -77,7 +82,8 @@ def set_(
         output.show_json({"version": number, "before": before.version, "settings": to_words(settings)})
     else:
         output.say(
-            f"version {number} was taken, before it was {before.version}; the event CONFIGURED says when it holds"
+            f"version {number} was taken, before it was {before.version}; "
+            "`vitalwire config show` says when it is in force"
         )
 
 
@@ -109,4 +115,4 @@ def send(
         raise UsageError(f"cannot read {file}: {error}") from None
     with opened(registry) as trusted, _client(url, trusted) as client:
         configure(client, signed)
-    output.say("taken; the event CONFIGURED says when it is in force")
+    output.say("taken; `vitalwire config show` says when it is in force")

@@ -38,6 +38,7 @@ def update(
     package = read_package(data, jws.load_public_key(key))
     manifest = package.manifest
     with opened(registry) as trusted, Client(url, registry=trusted, state=":memory:", auto_acknowledge=False) as client:
+        client.open()
         before = confirmed(client)
         if waits(client):
             raise CommandError(

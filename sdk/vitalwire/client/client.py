@@ -162,7 +162,7 @@ class Client:
         if isinstance(self._result, Refused):
             raise refusal(command, self._result.result)
         if isinstance(self._result, Unanswered):
-            raise CommandError(f"{command.name} was not answered")
+            raise CommandError(f"{command.name} was not answered", advice="is the device still there?")
         if command is Command.REPL:
             self._transport.close()
             self._is_open = False
@@ -238,6 +238,7 @@ class Client:
         """Send what is due and read once, for at most `wait` seconds."""
         self._write_down()
         if not self._is_open:
+            self._conversation.lapse(time.monotonic())
             self._open_again(wait)
             return
         try:

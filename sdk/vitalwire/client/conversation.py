@@ -185,6 +185,10 @@ class Conversation:
                 self._line.acknowledge(device, first, last)
         return self._line.poll(now)
 
+    def lapse(self, now: float) -> None:
+        """Give up what the device was asked and did not answer in time, for as long as there is no stream."""
+        self._line.lapse(now)
+
     def durable(self, frames: Iterable[VerifiedFrame]) -> None:
         """Take the consumer's word that these frames are stored; the device may then erase them."""
         self._session.durable(frame.verified for frame in frames)

@@ -50,6 +50,11 @@ class Line:
         self._events()
         return b"".join(encode_packet(packet.type, packet.id, packet.body) for packet in packets)
 
+    def lapse(self, now: float) -> None:
+        """Give up what was not answered in time, for as long as there is no stream."""
+        self.controller.lapse(now)
+        self._events()
+
     def reconnected(self) -> None:
         """Note that the stream is a new one."""
         self._decoder.feed(bytes([PACKET_DELIMITER]))  # what was begun will not be finished

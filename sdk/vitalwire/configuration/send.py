@@ -8,7 +8,7 @@ from typing import Any
 
 from vitalwire import cbor, crypto
 from vitalwire.client import Client
-from vitalwire.control import PAUSE, Question, Talk
+from vitalwire.control import PAUSE, Question, Talk, refusal
 from vitalwire.errors import CommandError, FrameError
 from vitalwire.frame.fields import integer, octets
 from vitalwire_protocol.spec import Command, CommandKey, ConfigurationKey, ReportedKey, Result
@@ -45,7 +45,9 @@ def configuring(message: bytes) -> Talk[None]:
     for _ in range(_LOOKS):
         yield PAUSE
         is_pending, said = _read((yield Question(Command.CONFIGURATION)))
-        if not is_pending and ReportedKey.OUTCOME in said:
+        if is_pending:
+            continue
+        if ReportedKey.OUTCOME in said:
             outcome = integer(said, ReportedKey.OUTCOME, 0, 255)
             break
         if integer(said, ReportedKey.NEWEST, 0, MAX_VERSION) >= version:
@@ -53,10 +55,10 @@ def configuring(message: bytes) -> Talk[None]:
     else:
         raise CommandError("the device has not looked at its configuration in time")
     if outcome != Result.OK:
-        name = Result(outcome).name if outcome in Result._value2member_map_ else str(outcome)
         key = integer(said, ReportedKey.SETTING, 0, 255)
-        about = f": {next(iter(to_words({key: 0})))}" if key else ""
-        raise CommandError(f"the configuration was refused: {name}{about}", reason=name)
+        about = next(iter(to_words({key: 0}))) if key else ""
+        result = Result(outcome) if outcome in Result._value2member_map_ else outcome
+        raise refusal(Command.CONFIGURE, result, about)
 
 
 def reported(client: Client) -> Reported:

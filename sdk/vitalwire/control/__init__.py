@@ -16,7 +16,8 @@ from .events import (
     TimeTold,
     Unanswered,
 )
-from .talk import PAUSE, Question, Talk, go_on, refusal
+from .refusals import refusal
+from .talk import PAUSE, Question, Talk, go_on
 from .timesync import TimeFix, TimeSync
 
 __all__ = [

@@ -113,6 +113,10 @@ class Controller:
         events, self._events = self._events, []
         return events
 
+    def lapse(self, now: float) -> None:
+        """Give up what was not answered in time; `poll` does, this is for as long as there is no stream."""
+        self._give_up(now)
+
     def poll(self, now: float) -> list[Packet]:
         """Return the packets to send now; to be called after each `feed` and at least ten times a second."""
         self._give_up(now)

@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from vitalwire.errors import CommandError
-from vitalwire_protocol.spec import Command, Result
+from vitalwire_protocol.spec import Command
 
 from .command import Argument
 
@@ -26,12 +26,6 @@ class Question(NamedTuple):
 PAUSE = None
 Outcome = TypeVar("Outcome")
 Talk: TypeAlias = Generator[Question | None, Mapping[int, Any], Outcome]
-
-
-def refusal(command: Command, result: Result | int) -> CommandError:
-    """Return the error for a command that a device does not carry out; its `reason` is the result's name."""
-    name = result.name if isinstance(result, Result) else str(result)
-    return CommandError(f"{command.name} was refused: {name}", reason=name)
 
 
 def go_on(talk: Talk[Outcome], answer: Mapping[int, Any] | CommandError | None = None) -> Question | None:
