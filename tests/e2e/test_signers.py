@@ -15,6 +15,7 @@ from vitalwire import crypto, jws
 from vitalwire.cli import main
 from vitalwire.update import pack
 from vitalwire_tools import authority
+from vitalwire_tools.virtual.machine import FLASH, create
 
 HEAP = 256 * 1024  # bytes, as in test_updates.py
 
@@ -115,3 +116,14 @@ def test_what_is_no_p256_key_is_refused(where: list[str], capsys: pytest.Capture
             capsys.readouterr()
             assert main([*command, *where, option, file]) == 2, file
             assert file in capsys.readouterr().err
+
+
+def test_a_virtual_board_is_not_given_keys_in_silence(where: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Run with another key than it was made with, a virtual board says so and does not start; nothing is changed."""
+    create(Path("strap"))
+    before = Path("strap", FLASH).read_bytes()
+    assert main(["board", "run", "virtual", "--folder", "strap", "--operator", "operator.pem"]) == 2
+    said = capsys.readouterr().err
+    assert "`vitalwire board provision` gives it these" in said
+    assert len(said.splitlines()) == 1
+    assert Path("strap", FLASH).read_bytes() == before

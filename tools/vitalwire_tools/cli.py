@@ -102,14 +102,16 @@ def virtual(
     Its flash keeps identity, journal and counters from one run to the next, as a real board's does.
     """
     with needing("board"):
+        from .littlefs_image import unpack
         from .provision import read_secret, reconfigured
         from .virtual.faults import FaultError
         from .virtual.machine import ABOUT, FLASH, Machine, Options, board_file, create
 
+    settings = image.settings(config) | ({} if policy is None else {"policy": policy})
+    faulty, address, given = _faults(faults), _address(listen), signers.read(maker, operator)
     described = str(catalog.locate(board)[1].resolve()) if board else ""
     home = (folder or paths.data_dir() / "boards" / (Path(described).parent.name or "virtual")).resolve()
     if not (home / FLASH).exists():
-        given = signers.read(maker, operator)
         create(home, board=described, maker=given.maker, operator=given.operator)
     public_key = bytes.fromhex(json.loads((home / ABOUT).read_text())["public_key"])
     thumbprint = crypto.thumbprint(public_key)
@@ -117,7 +119,11 @@ def virtual(
         offset, size = board_file(path=described).partitions["vfs"]
         flash = (home / FLASH).read_bytes()
         files = flash[offset : offset + size]
-        settings = image.settings(config) | ({} if policy is None else {"policy": policy})
+        if not given.are_kept(unpack(files)):
+            raise UsageError(
+                f"the board in {home} was made with other keys of its signers, or none",
+                advice="`vitalwire board provision` gives it these; or make another board by --folder",
+            )
         if settings:
             files = reconfigured(files, settings)
             (home / FLASH).write_bytes(flash[:offset] + files + flash[offset + size :])
@@ -133,8 +139,8 @@ def virtual(
         cpu=cpu,
         heap=heap * 1024,
         seed=seed,
-        listen=_address(listen),
-        faults=_faults(faults),
+        listen=address,
+        faults=faulty,
         board=described,
     )
     try:

@@ -140,8 +140,11 @@ def _trust(prompt: Prompt, hal: str, signers: Signers, *, replace: bool) -> None
 
 def read(file: Path, port: str = "") -> list[Row]:
     """Return the rows of a CSV with the columns `device` and, if the ports differ, `port`; raises UsageError."""
-    with file.open(newline="") as text:
-        table = list(csv.DictReader(text))
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as text:
+            table = list(csv.DictReader(text))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{file} is no CSV: {error}") from None
     if not table or "device" not in table[0]:
         raise UsageError(f"{file} needs a header with the column device, and rows below it")
     rows = [Row((line.get("device") or "").strip(), (line.get("port") or port).strip()) for line in table]
@@ -180,7 +183,12 @@ def run(
     for row in rows:
         papers = done.get(row.device)
         if papers:
-            yield row, papers, "was done before"
+            left = (
+                f", and did not get the {' and '.join(signers.kept)} key: `board provision` gives it"
+                if signers.kept
+                else ""
+            )
+            yield row, papers, f"was done before{left}"
             continue
         ready(row)
         try:

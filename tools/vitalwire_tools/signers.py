@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,10 @@ class Signers:
     def kept(self) -> dict[str, bytes]:
         """What a board keeps of the keys that are given, by the firmware's names for it: x and y, 64 bytes."""
         return {name: point[1:] for name, point in (("maker", self.maker), ("operator", self.operator)) if point}
+
+    def are_kept(self, files: Mapping[str, bytes]) -> bool:
+        """Whether a virtual board with these files has the keys that are given."""
+        return all(files.get(name) == key for name, key in self.kept.items())
 
 
 NOBODY = Signers()

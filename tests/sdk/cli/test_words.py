@@ -112,6 +112,13 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "no such board fault": (["board", "run", "virtual", "--faults", "text"], 2, "no script of faults"),
     "no file of faults": (["board", "run", "virtual", "--faults", "none.toml"], 6, "none.toml"),
     "a board nowhere": (["board", "run", "virtual", "--listen", "x"], 2, "host:port"),
+    "settings of a board nowhere": (["board", "run", "virtual", "--config", "none.json"], 6, "none.json"),
+    "a board's policy": (["board", "run", "virtual", "--config", "text"], 2, "no JSON"),
+    "a list that is no CSV": (["fleet", "one.npy", "--ca", "ca"], 2, "one.npy is no CSV"),
+    "a password that is no text": (["fleet", "a.csv", "--ca", "ca", "--wifi-password", "one.npy"], 2, "is no text"),
+    "to replace nothing": (["fleet", "a.csv", "--ca", "ca", "--replace"], 2, "say --maker PEM or --operator PEM"),
+    "to replace what": (["board", "provision", "x", "--device", "a", "--ca", "ca", "--replace"], 2, "--replace"),
+    "an authority in a file": (["board", "ca", "text"], 2, "text is no folder"),
     "own recording without a rate": (["bench", "size", "one.npy"], 2, "rate"),
 }
 
@@ -121,9 +128,13 @@ def test_wrong_arguments_end_in_one_line(case: str, vitalwire: Callable[..., Run
     """What a person can get wrong ends with its exit code and one line that names it; nothing goes to stdout."""
     import numpy as np
 
+    from vitalwire_tools.authority import create
+
     arguments, code, words = WRONG[case]
     Path("text").write_text("x = 1")
     np.save("one.npy", np.arange(8))
+    Path("a.csv").write_text("device,port\na,/dev/none\n")
+    create(Path("ca"), "maker")
     good = steady(Path("good.vwc"))
     done = vitalwire(*(good.thumbprint.hex() if each == "GOOD" else each for each in arguments))
     last = done.err.strip().splitlines()[-1]
@@ -131,6 +142,7 @@ def test_wrong_arguments_end_in_one_line(case: str, vitalwire: Callable[..., Run
     assert words in last
     assert last.startswith("vitalwire: ")
     assert "Traceback" not in done.err
+    assert not Path("home", "boards").exists()
 
 
 def test_exit_codes_are_those_of_the_errors() -> None:

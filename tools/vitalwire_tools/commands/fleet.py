@@ -50,7 +50,8 @@ Operator = Annotated[
     Path | None, typer.Option("--operator", metavar="PEM", help="Who may sign its configurations: likewise.")
 ]
 Replace = Annotated[
-    bool, typer.Option("--replace", help="Exchange another --maker's or --operator's key that is there already.")
+    bool,
+    typer.Option("--replace", help="With --maker, --operator: exchange another such key that is there already."),
 ]
 
 
@@ -64,8 +65,17 @@ def _network(links: list[str] | None, trust: Path | None, ssid: str | None, pass
         signer = x509.load_pem_x509_certificate(trust.read_bytes()).public_bytes(Encoding.DER) if trust else None
     except ValueError:
         raise UsageError(f"{trust} is no certificate in PEM") from None
-    given = (sys.stdin.read() if str(password) == "-" else password.read_text()) if password else ""
+    try:
+        given = (sys.stdin.read() if str(password) == "-" else password.read_text()) if password else ""
+    except UnicodeDecodeError:
+        raise UsageError(f"{password} is no text") from None
     return Network(tuple(links or ()), signer, ssid, given.rstrip("\r\n"))
+
+
+def _signers(maker: Path | None, operator: Path | None, *, replace: bool) -> signers.Signers:
+    if replace and not (maker or operator):
+        raise UsageError("--replace exchanges a maker's or operator's key", advice="say --maker PEM or --operator PEM")
+    return signers.read(maker, operator)
 
 
 def server(
@@ -95,7 +105,8 @@ def ca(
     try:
         create(folder, name)
     except FileExistsError:
-        raise UsageError(f"there is an authority in {folder} already") from None
+        there = f"there is an authority in {folder} already" if folder.is_dir() else f"{folder} is no folder"
+        raise UsageError(there, advice="name another folder") from None
     output.say(f"wrote {folder / 'ca.key'} and {folder / 'ca.crt'}")
 
 
@@ -113,7 +124,10 @@ def provision(
     operator: Operator = None,
     replace: Replace = False,
 ) -> None:
-    """Let a board make its key, certify it by the maker's authority, and enrol it. The key never leaves the board."""
+    """Let a board make its key, certify it by the maker's authority, and enrol it. The key never leaves the board.
+
+    A board that has a key keeps it, and gets what else is said here: once more is no harm.
+    """
     with needing("board"):
         from ..authority import load
         from ..fleet import label
@@ -121,12 +135,14 @@ def provision(
         from ..prompt import Prompt
 
         network = _network(links, trust, wifi, password)
-    signer, keys = load(authority), signers.read(maker, operator)
+    signer, keys = load(authority), _signers(maker, operator, replace=replace)
     with Registry(registry or paths.registry_file()) as trusted, Prompt(port) as prompt:
         papers = give(prompt, device, signer, trusted, network, keys, replace=replace)
     if labels:
         label(papers, device, labels)
     output.say(f"{device} is enrolled: {papers.thumbprint.hex()}, {papers.board}")
+    for name in keys.kept:
+        output.say(f"it has the {name}'s public key")
 
 
 def fleet(
@@ -146,13 +162,16 @@ def fleet(
     operator: Operator = None,
     replace: Replace = False,
 ) -> None:
-    """Provision a list of devices; run again, it goes on with those that are not done. Exit code 1 if any failed."""
+    """Provision a list of devices; run again, it goes on with those that are not done. Exit code 1 if any failed.
+
+    Those that are done it passes over: what else they are to get, --maker's key for instance, `board provision` gives.
+    """
     with needing("board"):
         from ..authority import load
         from ..fleet import Row, label, read, run
 
         network = _network(links, trust, wifi, password)
-    signer, rows, keys = load(authority), read(file, port), signers.read(maker, operator)
+    signer, rows, keys = load(authority), read(file, port), _signers(maker, operator, replace=replace)
 
     def ready(row: Row) -> None:
         if ask:
