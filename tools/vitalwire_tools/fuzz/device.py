@@ -23,6 +23,7 @@ TARGETS: dict[str, tuple[str, str]] = {
     "device-control": ("a controller's commands", "command"),
     "device-configuration": ("settings an operator signed", ""),
     "device-mqtt": ("what a broker sends", ""),
+    "device-hub": ("what an IoT hub sends", ""),
     "device-records": ("the journal's sectors and records", "record"),
     "device-journal": ("a flash of any contents, mounted", ""),
 }

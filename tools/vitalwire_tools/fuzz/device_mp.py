@@ -228,6 +228,7 @@ class Mqtt:
         b"\x20\x02\x00\x00\x90\x03\x00\x01\x01\x32\x0a\x00\x03a/b\x00\x05xyz",
         b"\x20\x02\x00\x05",
     )
+    said = 64  # bytes that may wait
 
     def __init__(self):
         from links import mqtts, tls
@@ -253,7 +254,8 @@ class Mqtt:
         into = bytearray(64)
         for _ in range(3 * len(data) + 50):
             n = device.readinto(into)
-            if device._left > 16384 or len(device._said) > 64 or not 0 <= (n or 0) <= len(into):
+            self.look(device)
+            if device._left > device.most or len(device._said) > self.said or not 0 <= (n or 0) <= len(into):
                 raise AssertionError("out of bounds")
             if not device.up:
                 return False
@@ -261,6 +263,36 @@ class Mqtt:
         if self.feed:
             raise AssertionError("not read to the end")
         return device.ready
+
+    def look(self, device):
+        pass
+
+
+class Hub(Mqtt):
+    """The same of an IoT hub, which speaks of twins and methods as well."""
+
+    seeds = (
+        b"\x20\x02\x00\x00\x90\x06\x00\x01\x01\x01\x01\x01"
+        b'\x30\x5a\x00\x1c$iothub/twin/res/200/?$rid=g{"desired": {"configuration": "AAEC", "$version": 5}}   \n\n\n\n',
+        b"\x20\x02\x00\x00\x90\x06\x00\x01\x01\x01\x01\x01\x30\x28\x00\x24$iothub/methods/POST/reboot/?$rid=12{}",
+    )
+
+    def __init__(self):
+        from links import hub
+
+        self.said = 160  # its subscription
+        Mqtt.__init__(self)
+        self.make = lambda: hub.Hub(self, "hub:8883", None, lambda now: True, "name", 8)
+
+    def look(self, device):
+        if device._came:
+            topic, body = device._came
+            device._came = None
+            if len(topic) > 192 or len(body or b"") > 4096:
+                raise AssertionError("more than is read")
+            device._look(topic, body)
+            if len(device._due) > 4 or len(device._document or b"") > wire.MAX_COMMAND:
+                raise AssertionError("more than is kept")
 
 
 class Record:
@@ -282,6 +314,7 @@ TARGETS = {
     "control": Commands,
     "configuration": Configuration,
     "mqtt": Mqtt,
+    "hub": Hub,
     "records": Record,
     "journal": journal_mp.Mount,
 }
