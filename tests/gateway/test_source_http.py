@@ -26,7 +26,7 @@ async def post(port: int, body: bytes, token: str = "", **options: object) -> tu
     scheme = "https" if options else "http"
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with aiohttp.ClientSession() as session:
-        for _ in range(500):
+        for _ in range(5000):
             try:
                 url = f"{scheme}://127.0.0.1:{port}/frames"
                 async with session.post(url, data=body, headers=headers, **options) as answer:  # type: ignore[arg-type]
@@ -45,7 +45,7 @@ async def test_an_answer_means_durable(tmp_path: Path) -> None:
     device = FakeDevice("walk")
     port = free_port()
     site = Site(tmp_path, device)
-    site.configure(f'[source.in]\nkind = "http"\nlisten = "127.0.0.1:{port}"\npatience = 1.0\n', NOWHERE)
+    site.configure(f'[source.in]\nkind = "http"\nlisten = "127.0.0.1:{port}"\npatience = 2.0\n', NOWHERE)
     raws = journal(device, 8)
     async with site.running():
         for _ in range(2):
