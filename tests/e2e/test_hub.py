@@ -34,10 +34,15 @@ class Twin:
         self.asked = 0
         self._client = client
 
-    async def desire(self, document: bytes) -> int:
-        """Change what is desired, and tell a device that is there; returns the version of it."""
+    def keep(self, document: bytes) -> int:
+        """Change what is desired, as while the device is away; returns the version of it."""
         version = int(self.desired["$version"]) + 1
         self.desired = {"configuration": base64.b64encode(document).decode(), "$version": version}
+        return version
+
+    async def desire(self, document: bytes) -> int:
+        """Change what is desired, and tell a device that is there; returns the version of it."""
+        version = self.keep(document)
         await self._client.publish(f"{TWIN}PATCH/properties/desired/?$version={version}", json.dumps(self.desired))
         return version
 
@@ -76,8 +81,9 @@ def signed(ward: Ward, version: int, *words: str, key: ec.EllipticCurvePrivateKe
 
 @pytest.mark.asyncio
 async def test_a_twin_configures_its_board(ward: Ward) -> None:
-    """What an operator signed is in force, at once or after the start that it needs, and reported; a stranger's is
-    refused with the reason and changes nothing; and every frame arrives, once."""
+    """What an operator signed is in force, at once or after the start that it needs, and reported; what changed while
+    the board was away is taken as it comes back, and the same once more changes nothing; a stranger's is refused with
+    the reason and changes nothing; and every frame arrives, once."""
     with broker(ward) as hub:
         async with twin_at(ward, hub) as twin:
             ward.board([f"hub://localhost:{hub.port}"], keys={"operator": crypto.public_point(OPERATOR)})
@@ -97,11 +103,13 @@ async def test_a_twin_configures_its_board(ward: Ward) -> None:
                 await told(await twin.desire(signed(ward, 7, "status_s=9")), 200, 7)
                 assert twin.reported["settings"]["status_s"] == 9
                 asked = twin.asked
-                await told(await twin.desire(signed(ward, 8, "status_s=9", "frame_ms=500")), 200, 8)
-                assert twin.asked > asked  # it started
+                await twin.desire(signed(ward, 8, "status_s=9", "frame_ms=500"))
+                await told(twin.keep(signed(ward, 9, "status_s=8", "frame_ms=500")), 200, 9)
+                assert twin.asked > asked  # it started, and asked what had changed meanwhile
                 assert twin.reported["settings"]["frame_ms"] == 500
-                await told(await twin.desire(signed(ward, 9, "status_s=5", key=STRANGER)), 403, 8)
+                await told(await twin.desire(signed(ward, 9, "status_s=8", "frame_ms=500")), 200, 9)
+                await told(await twin.desire(signed(ward, 10, "status_s=5", key=STRANGER)), 403, 9)
                 assert "not signed" in twin.reported["configuration"]["ad"]
                 await ward.whole(len(ward.seqs()) + 10)
     versions = [event.details[EventKey.VERSION] for event in ward.events() if event.code == Event.CONFIGURED]
-    assert versions == [7, 8]
+    assert versions == [7, 8, 9]
