@@ -44,6 +44,12 @@ def rewrite(folder: Path, change: Callable[[dict[str, bytes]], object]) -> None:
     (folder / FLASH).write_bytes(flash)
 
 
+def files_of(board: Any) -> dict[str, bytes]:
+    """Return the files in a board's flash."""
+    offset, size = board_file().partitions["vfs"]
+    return unpack((board.folder / FLASH).read_bytes()[offset : offset + size])
+
+
 def changed(bench: Callable[..., Any], change: Callable[[dict[str, bytes]], object]) -> Any:
     """Return a board that starts with changed files."""
     board = bench().board
@@ -187,6 +193,16 @@ def test_deploy_brings_the_firmware_up_to_date(
     modules = {path.relative_to(folder).as_posix() for path in folder.rglob("*.mpy")}
     assert "hal/virtual.mpy" in modules
     assert "hal/esp32.mpy" not in modules
+
+
+def test_a_deploy_takes_the_place_of_an_update(bench: Callable[..., Any], doctor: Callable[..., Found]) -> None:
+    """The doctor names the update that runs; after a deploy what was deployed runs, and nothing older is taken."""
+    state = {"run": "a", "counter": 5}
+    board = changed(bench, lambda files: files.update({"slots": json.dumps(state).encode()}))
+    assert doctor(board.port)["firmware"][1].endswith(", an update with counter 5")
+    assert main(["board", "deploy", board.port]) == 0
+    assert "update" not in doctor(board.port)["firmware"][1]
+    assert json.loads(files_of(board)["slots"]) == {"run": "", "counter": 5}
 
 
 def test_a_deploy_that_breaks_off_leaves_the_old_firmware(

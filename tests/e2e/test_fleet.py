@@ -12,7 +12,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from tests.e2e.test_doctor import rewrite
+from tests.e2e.test_doctor import files_of, rewrite
 
 from vitalwire import crypto
 from vitalwire.cli import main
@@ -20,7 +20,6 @@ from vitalwire.cli.strangers import descriptors
 from vitalwire.errors import TrustError
 from vitalwire.registry import Registry
 from vitalwire_tools import authority
-from vitalwire_tools.littlefs_image import unpack
 from vitalwire_tools.virtual.machine import FLASH, board_file
 
 
@@ -40,12 +39,6 @@ def blank(bench: Callable[..., Any]) -> Callable[..., Any]:
         return board
 
     return start
-
-
-def files_of(board: Any) -> dict[str, bytes]:
-    """Return the files in a board's flash."""
-    offset, size = board_file().partitions["vfs"]
-    return unpack((board.folder / FLASH).read_bytes()[offset : offset + size])
 
 
 def test_a_board_makes_its_key_and_is_certified(

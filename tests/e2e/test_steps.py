@@ -66,10 +66,11 @@ def deliver(command: list[str]) -> None:
         assert process.wait(FAR) == 0
 
 
-def test_a_newcomer_can_follow_the_readme(tmp_path: Path) -> None:
+def test_a_newcomer_can_follow_the_readme(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each documented step ends well: in the end the board's frames are verified, complete, and tell that settings and
     update, signed by the keys it was provisioned with, are in force."""
     follow("boards/README.md")
+    assert "virtual 0.2.0, an update with counter 1" in capsys.readouterr().out
     with Registry(paths.registry_file()) as registry:
         assert [device.name for device in registry] == ["strap-1"]
     assert main(["export", "walk.vwc", "walk", "--format", "csv"]) == 0

@@ -1,4 +1,4 @@
-"""Brings a running board's firmware up to date over its serial port. Settings, key and journal stay as they are."""
+"""Brings a running board's firmware up to date over its serial port, in place of an update's. All else stays."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from vitalwire.errors import UsageError
 
+from .application import start_deployed
 from .codegen.board import Board
 from .codegen.chips import chips
 from .image.device import STARTER, firmware
@@ -39,4 +40,5 @@ def deploy(
     prompt.install(files, lambda done: step(done, total) if step else None)
     if not prompt.virtual:
         prompt.write("main.py", STARTER.encode())
+    start_deployed(prompt)
     return board

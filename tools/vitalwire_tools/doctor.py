@@ -11,6 +11,7 @@ from typing import Any
 from vitalwire.errors import CommandError, VitalwireError
 from vitalwire_protocol.spec import Fault
 
+from .application import running
 from .codegen.board import Board, Sensor
 from .prompt import Prompt
 from .reach import reached
@@ -129,7 +130,7 @@ def examine(port: str, find: Callable[[str], Board], describe: Callable[[str], s
         except CommandError:
             yield Finding("firmware", False, "there is none: `vitalwire board deploy` puts it there")
             return
-        yield Finding("firmware", True, prompt.run("print(board.NAME, board.VERSION)").strip())
+        yield Finding("firmware", True, running(prompt))
         yield _clock(prompt, head)
         facts: list[dict[str, Any]] = []
         broken = ""

@@ -136,7 +136,7 @@ def provision(
 
         network = _network(links, trust, wifi, password)
     signer, keys = load(authority), _signers(maker, operator, replace=replace)
-    with Registry(registry or paths.registry_file()) as trusted, Prompt(port) as prompt:
+    with Prompt(port) as prompt, Registry(registry or paths.registry_file()) as trusted:
         papers = give(prompt, device, signer, trusted, network, keys, replace=replace)
     if labels:
         label(papers, device, labels)
