@@ -6,16 +6,19 @@ ones leave the line broken.
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vitalwire import wholefile
 from vitalwire.client import VerifiedFrame
 from vitalwire.errors import InputError, TransportError, UsageError
 from vitalwire.messages import Channel
@@ -87,8 +90,10 @@ def ecg_paper(
     scale = "25 mm/s" + "   10 mm/mV" * any(_is_ecg(panel) for panel in panels)
     figure.text(1 - RIGHT / width, 1 - 4 / height, scale, va="top", ha="right", fontsize=8, color=INK)
     _legend(figure, panels, width, height)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", metadata={"Software": "vitalwire"})
     try:
-        figure.savefig(path, format="png", metadata={"Software": "vitalwire"})
+        wholefile.write(Path(path), drawn.getvalue())
     except OSError as error:
         raise TransportError(f"cannot write {path}: {error.strerror}") from None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from vitalwire import wholefile
 from vitalwire.errors import TrustError, UsageError
 
 KEY_FILE, CERTIFICATE_FILE = "ca.key", "ca.crt"
@@ -76,15 +76,20 @@ def serve(authority: Authority, host: str, folder: Path) -> tuple[Path, Path]:
     usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    _write_key(folder / f"{host}.key", key)
-    (folder / f"{host}.crt").write_bytes(builder.sign(authority.key, hashes.SHA256()).public_bytes(Encoding.PEM))
-    return folder / f"{host}.crt", folder / f"{host}.key"
+    files = folder / f"{host}.crt", folder / f"{host}.key"
+    _write(*files, builder.sign(authority.key, hashes.SHA256()), key)
+    return files
 
 
-def _write_key(file: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with os.fdopen(descriptor, "wb") as private:
-        private.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+def _write(certified: Path, private: Path, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+    """Write both, or none; FileExistsError rather than write over a key."""
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    wholefile.write(private, pem, new=True, private=True)
+    try:
+        wholefile.write(certified, certificate.public_bytes(Encoding.PEM))
+    except OSError:
+        private.unlink()
+        raise
 
 
 def create(folder: Path, name: str) -> Authority:
@@ -94,8 +99,7 @@ def create(folder: Path, name: str) -> Authority:
     builder = x509.CertificateBuilder().subject_name(_name(name)).issuer_name(_name(name)).public_key(key.public_key())
     builder = _dated(builder).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     certificate = builder.sign(key, hashes.SHA256())
-    _write_key(folder / KEY_FILE, key)
-    (folder / CERTIFICATE_FILE).write_bytes(certificate.public_bytes(Encoding.PEM))
+    _write(folder / CERTIFICATE_FILE, folder / KEY_FILE, certificate, key)
     return Authority(certificate, key)
 
 

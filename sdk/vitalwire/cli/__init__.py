@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import sqlite3
 import sys
 from collections.abc import Sequence
 
@@ -28,8 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except OSError as error:
-        where = f" {error.filename}" if error.filename else ""
-        return _fail(f"cannot use{where}: {error.strerror or error}", "", TransportError.exit_code)
+        where = f"cannot use {error.filename}: " if error.filename else ""
+        advice = "make room, then do it again" if error.errno == errno.ENOSPC else ""
+        return _fail(f"{where}{error.strerror or error}", advice, TransportError.exit_code)
+    except sqlite3.OperationalError as error:
+        return _fail(f"cannot write to a database: {error}", "nothing was changed", TransportError.exit_code)
     except Exception as error:
         if not hasattr(error, "format_message"):  # what typer's parser raises has one; all else is a bug of ours
             raise

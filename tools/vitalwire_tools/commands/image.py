@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vitalwire import crypto, paths
+from vitalwire import crypto, paths, wholefile
 from vitalwire.audit import audited
 from vitalwire.cli import output
 from vitalwire.errors import UsageError
@@ -55,8 +55,7 @@ def image(
             thumbprint = crypto.thumbprint(identity.public_key)
             with audited(paths.audit_file(), "device-enrol", identity.device, thumbprint):
                 trusted.enrol(thumbprint, identity.device, secret=identity.secret)
-    target.touch(mode=0o600)
-    target.write_bytes(made.data)
+    wholefile.write(target, made.data, private=True)
     if as_json:
         parts = [{"offset": at, "part": name, "bytes": size} for at, name, size in made.parts]
         output.show_json({"file": str(target), "chip": chosen.chip, "bytes": len(made.data), "parts": parts})

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from vitalwire import jws
+from vitalwire import jws, wholefile
 from vitalwire.cli import output
 from vitalwire.errors import UsageError
 
@@ -40,7 +40,7 @@ def release(
     except OSError as error:
         raise UsageError(f"cannot read {image}: {error.strerror}") from error
     try:
-        file.write_bytes(package.data)
+        wholefile.write(file, package.data)
     except OSError as error:
         raise UsageError(f"cannot write {file}: {error.strerror}") from error
     output.say(f"{file}: {len(package.manifest.files)} files, {len(package.data)} bytes, counter {counter}")

@@ -22,6 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from vitalwire import wholefile
 from vitalwire_protocol.spec import Cause
 
 from ..codegen.board import Board
@@ -99,8 +100,7 @@ def create(
     flash = bytearray(b"\xff") * described.flash
     flash[offset : offset + size] = filesystem_image(identity, dict(settings or {}), size)
     (folder / ABOUT).write_text(json.dumps({"device": device, "public_key": identity.public_key.hex()}))
-    (folder / FLASH).write_bytes(flash)
-    os.chmod(folder / FLASH, 0o600)
+    wholefile.write(folder / FLASH, flash, private=True)
     return identity
 
 
