@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -32,14 +33,35 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+class Said(StringIO):
+    """What is printed in the block, on both streams, and passed on."""
+
+    def __enter__(self) -> Said:
+        self._streams = sys.stdout, sys.stderr
+        sys.stdout = sys.stderr = self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.stdout, sys.stderr = self._streams
+        self._streams[0].write(self.getvalue())
+
+    @property
+    def text(self) -> str:
+        """It, with one space where there are several."""
+        return "\n".join(" ".join(line.split()) for line in self.getvalue().splitlines())
+
+
 def follow(readme: str, change: Callable[[str], str] = lambda word: word) -> None:
-    """Do the steps of a README; each ends well. The board's terminal is the first one, as the text has it.
+    """Do the steps of a README; each ends well and says the lines below it, where `...` stands for anything.
+
+    The board's terminal is the first one, as the text has it.
 
     `change` gets each word; a gateway is ended once it has delivered frames.
     """
-    block = re.search(r"<!-- steps -->(.*?)<!-- end -->", (ROOT / readme).read_text(), re.DOTALL)
+    block = re.search(r"<!-- steps -->\s+```\n(.*?)```\s+<!-- end -->", (ROOT / readme).read_text(), re.DOTALL)
     assert block
-    steps = [line[2:].split() for line in block[1].splitlines() if line.startswith("$ ")]
+    texts = [text.splitlines() for text in re.split(r"^\$ ", block[1], flags=re.MULTILINE)[1:]]
+    steps = [command.split() for command, *_ in texts]
     (start,) = [number for number, words in enumerate(steps) if words[:4] == RUN]
     for words in steps[:start]:
         if words[0] == "vitalwire":
@@ -47,11 +69,18 @@ def follow(readme: str, change: Callable[[str], str] = lambda word: word) -> Non
         else:
             subprocess.run(words, check=True)
     with running(*steps[start][4:]) as ready:
-        for words in steps[start + 1 :]:
-            if words[:3] == GATEWAY:
-                deliver([sys.executable, "-m", "vitalwire.cli", *words[1:]])
-            else:
-                assert main([change(word.replace("PORT", ready["port"])) for word in words[1:]]) == 0, words
+        for words, (_, *shown) in list(zip(steps, texts, strict=True))[start + 1 :]:
+            words = [change(word.replace("PORT", ready["port"])) for word in words]
+            with Said() as said:
+                if words[:3] == GATEWAY:
+                    deliver([sys.executable, "-m", "vitalwire.cli", *words[1:]])
+                elif words[0] == "vitalwire":
+                    assert main(words[1:]) == 0, words
+                else:
+                    subprocess.run(" ".join(words), shell=True, check=True)
+            for line in shown:
+                pattern = re.escape(" ".join(line.split())).replace(r"\.\.\.", ".*")
+                assert re.search(f"^{pattern}$", said.text, re.MULTILINE), (words, line, said.text)
 
 
 def deliver(command: list[str]) -> None:
