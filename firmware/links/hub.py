@@ -82,6 +82,15 @@ class Hub(Mqtt):
         Mqtt.lose(self, why)
 
     def hold(self, now):
+        try:
+            done = self._tend(now)
+        except MemoryError:
+            # there may be more by then
+            self._again = now + _AGAIN
+            done = None
+        return done or Mqtt.hold(self, now)
+
+    def _tend(self, now):
         if self._came:
             # to look at it takes a while
             self._announced = not self._announced
@@ -96,15 +105,15 @@ class Hub(Mqtt):
                 self._again = -1
                 self._told = None
                 self._due.append(publication(_ROOT + "twin/GET/?$rid=" + _GET, b""))
-            self._serve()
             if self._due and not (self._begun or self._said or self._saying):
                 self._saying = self._due.pop(0)
-        return Mqtt.hold(self, now)
+            return self._serve()
+        return None
 
     def _serve(self):
         app = self.app
         if not app or not app.recorder or app.recorder.step:
-            return
+            return None
         if self._document:
             app.control.configure(self._document)
             self._document = None
@@ -112,6 +121,8 @@ class Hub(Mqtt):
             self._told = app.reported
             report = json.dumps(self._report(decode(app.reported)))
             self._due.append(publication(_ROOT + "twin/PATCH/properties/reported/?$rid=r", report.encode()))
+            return ("bytecode", 3000)
+        return None
 
     def _report(self, fields):
         settings = {}

@@ -202,3 +202,12 @@ def test_what_is_for_the_device_passes(desk: BrokerDesk) -> None:
     down = message("devices/s/messages/devicebound/" + "x" * 300, b"one")
     told, _ = meet(desk, down + twin({"$version": 1}) + message("devices/s/messages/devicebound/", b"two"))
     assert told == [[], "", b"onetwo".hex()]
+
+
+def test_without_room_it_asks_again_later(desk: BrokerDesk) -> None:
+    """A heap that is full for a moment ends nothing: what could not be looked at or told waits for another minute."""
+    script = "def full(*_):\n    raise MemoryError\nstream._look = stream._report = full\n" + BOARD.format(
+        before=reported().hex(), after=""
+    ).replace("say(", "again = stream._again\nsay(again > 0, ")
+    told, _ = desk.speak(script, CONNACK, SUBACK, twin(document()))
+    assert told == [True, [], "", ""]
