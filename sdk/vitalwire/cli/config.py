@@ -111,8 +111,10 @@ def send(
     """Send a signed configuration to the device that it is for."""
     try:
         signed = base64.b64decode(file.read_text().strip(), validate=True)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read {file}: {error}") from None
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from None
+    except ValueError:
+        raise UsageError(f"{file} is no signed configuration", advice="`vitalwire config sign` prints one") from None
     with opened(registry) as trusted, _client(url, trusted) as client:
         configure(client, signed)
     output.say("taken; `vitalwire config show` says when it is in force")

@@ -118,6 +118,13 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "a password that is no text": (["fleet", "a.csv", "--ca", "ca", "--wifi-password", "one.npy"], 2, "is no text"),
     "to replace nothing": (["fleet", "a.csv", "--ca", "ca", "--replace"], 2, "say --maker PEM or --operator PEM"),
     "to replace what": (["board", "provision", "x", "--device", "a", "--ca", "ca", "--replace"], 2, "--replace"),
+    "no configuration": (["config", "send", "tcp://127.0.0.1:9", "one.npy"], 2, "is no signed configuration"),
+    "no configuration's file": (["config", "send", "tcp://127.0.0.1:9", "none"], 2, "cannot read none: No such file"),
+    "no board to provision": (
+        ["board", "provision", "/dev/none", "--device", "a", "--ca", "ca", "--registry", "new.registry"],
+        6,
+        "`vitalwire ports` lists",
+    ),
     "an authority in a file": (["board", "ca", "text"], 2, "text is no folder"),
     "own recording without a rate": (["bench", "size", "one.npy"], 2, "rate"),
 }
@@ -143,6 +150,7 @@ def test_wrong_arguments_end_in_one_line(case: str, vitalwire: Callable[..., Run
     assert last.startswith("vitalwire: ")
     assert "Traceback" not in done.err
     assert not Path("home", "boards").exists()
+    assert not Path("new.registry").exists()
 
 
 def test_exit_codes_are_those_of_the_errors() -> None:
