@@ -57,12 +57,17 @@ class Prompt:
             self._stop()
             kind, number = self.run("import sys\nprint(sys.platform, sys.implementation._mpy)").split()
         except (NoPrompt, TransportError) as error:
-            self._transport.close()
+            self._close()
             raise TransportError(
                 f"the board on {self.port} gives no prompt",
                 advice="is it powered, with MicroPython on it, and nobody reading it? "
                 '"repl": false forbids it, "links" without serial too',
             ) from error
+        except OSError as error:
+            self._close()
+            raise TransportError(
+                f"the board on {self.port} went away: {error.strerror or error}", advice="connect it, then do it again"
+            ) from None
         self.virtual = kind != "esp32"
         self.architecture = ARCHITECTURES.get(int(number) >> 10 & 15, "")
         if not self.virtual:
@@ -82,7 +87,11 @@ class Prompt:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         with contextlib.suppress(NoPrompt, serial.SerialException, OSError, struct.error):
             self._transport.exec_raw_no_follow(_RESET_VIRTUAL if self.virtual else _RESET)
-        self._transport.close()
+        self._close()
+
+    def _close(self) -> None:
+        with contextlib.suppress(OSError):  # of a port that is gone
+            self._transport.close()
 
     def run(self, code: str, hear: Callable[[str], None] | None = None) -> str:
         """Run code on the board and return what it printed; `hear` gets each line as it comes."""
@@ -103,7 +112,9 @@ class Prompt:
             said = [line for line in error.error_output.splitlines() if line.strip()]
             raise CommandError(f"the board says: {said[-1] if said else 'nothing'}") from None
         except (NoPrompt, serial.SerialException, OSError, struct.error) as error:
-            raise TransportError(f"the board on {self.port} went away: {error}") from None
+            raise TransportError(
+                f"the board on {self.port} went away: {error}", advice="connect it, then do it again"
+            ) from None
         return out.decode(errors="replace")
 
     def install(self, files: dict[str, bytes], step: Callable[[float], None] = lambda done: None) -> None:
@@ -125,7 +136,9 @@ class Prompt:
                 done += len(content)
                 step(done)
         except (NoPrompt, serial.SerialException, OSError, struct.error) as error:
-            raise TransportError(f"the board on {self.port} went away: {error}") from None
+            raise TransportError(
+                f"the board on {self.port} went away: {error}", advice="connect it, then do it again"
+            ) from None
         old = FIRMWARE + ".old"
         self.run(_MOVE + f"gone({old!r})\ntry: os.rename({FIRMWARE!r}, {old!r})\nexcept OSError: pass")
         self.run(f"os.rename({new!r}, {FIRMWARE!r})\ngone({old!r})")
