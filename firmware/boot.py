@@ -242,7 +242,7 @@ def _links(app, config):
         link = Link(stream, app.journal, app.control, size, repl, _LIMIT)
         if kind in ("mqtts", "hub") and config.durable == "broker":
             link.keep()
-        if hasattr(stream, "app"):
+        if kind == "hub":
             stream.app = app
         app.links.append(link)
     _last(app.links[0])

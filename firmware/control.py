@@ -84,7 +84,7 @@ class Control:
         self.links = []
         self.link = None
         self.ota = None  # what an Updater is made of, where the maker's key is provisioned
-        self._thumbprint = thumbprint
+        self.thumbprint = thumbprint
         self._texts = texts
         self._key = hkdf(secret, thumbprint, INFO_COMMAND) if secret else None
         self._boot = boot
@@ -157,7 +157,7 @@ class Control:
             return RESULT_BAD_MAC if "mac" in e.args else RESULT_BAD_FORM
         self.request = request
         self.closed = True
-        if device != self._thumbprint[:DIGEST_SIZE]:
+        if device != self.thumbprint[:DIGEST_SIZE]:
             return RESULT_WRONG_DEVICE
         if boot != self._boot:
             return RESULT_WRONG_BOOT
@@ -175,7 +175,7 @@ class Control:
     # ------------------------------------------------------------ what each does
 
     def _identify(self, request, fields):
-        fields[COMMANDKEY_THUMBPRINT] = self._thumbprint
+        fields[COMMANDKEY_THUMBPRINT] = self.thumbprint
         fields[COMMANDKEY_BOOT] = self._boot
         fields[COMMANDKEY_NONCE] = self._nonce
         fields[COMMANDKEY_COUNTER] = self.counter
@@ -249,21 +249,16 @@ class Control:
         return self._updater.handle(request[COMMANDKEY_COMMAND], request.get(COMMANDKEY_ARGUMENT), fields)
 
     def _configure(self, request, fields):
+        app = self._actions[COMMAND_CONFIGURE]
         document = request.get(COMMANDKEY_ARGUMENT)
         if request[COMMANDKEY_COMMAND] == COMMAND_CONFIGURATION:
-            app = self._actions[COMMAND_CONFIGURE]
             fields[COMMANDKEY_REPORTED] = app.reported
             fields[COMMANDKEY_PENDING] = app.recorder.step is not None
         elif not isinstance(document, bytes):
             return RESULT_BAD_ARGUMENT
         else:
-            self.configure(document)
+            app.recorder.step = lambda now: __import__("twin").take(app, document, now)
         return RESULT_OK
-
-    def configure(self, document):
-        # at the end of a frame
-        app = self._actions[COMMAND_CONFIGURE]
-        app.recorder.step = lambda now: __import__("twin").take(app, self._thumbprint, document, now)
 
     # command: function(self, request, fields of the reply) -> result, or a generator of slices that returns it
     _HANDLERS = {

@@ -9,7 +9,7 @@ else:
 from micropython import const
 from wire import CAUSE_FAULT
 
-_TIDY = const(8192)  # bytes
+_TIDY = const(4096)  # bytes
 
 try:
     # Garbage goes so soon that it leaves no holes between what stays.

@@ -18,7 +18,7 @@ from wire import (
 )
 
 
-def take(app, thumbprint, document, now):
+def take(app, document, now):
     # A generator of slices, each yielded as (kind, units), that returns the step to follow or None. It is signed, and
     # this board can take it.
     operator = app.hal.recall("operator")
@@ -30,7 +30,7 @@ def take(app, thumbprint, document, now):
     except MemoryError:
         return _judge(app, RESULT_CONFIGURATION_FAILED, 0, None, now)
     try:
-        result, version, settings = yield from open_configuration(document, operator, thumbprint)
+        result, version, settings = yield from open_configuration(document, operator, app.control.thumbprint)
     except MemoryError:
         return _judge(app, RESULT_CONFIGURATION_FAILED, 0, None, now)
     open_configuration = None

@@ -59,7 +59,7 @@ def make(hal, config, peer):
 
 class Hub(Mqtt):
     # app: the board's, set once it is there
-    most = _MOST
+    _most = _MOST
     app = None
 
     def __init__(self, hal, peer, context, online, name, window):
@@ -115,8 +115,9 @@ class Hub(Mqtt):
         if not app or not app.recorder or app.recorder.step:
             return None
         if self._document:
-            app.control.configure(self._document)
+            document = self._document
             self._document = None
+            app.recorder.step = lambda now: __import__("twin").take(app, document, now)
         elif app.reported != self._told and not self._due:
             self._told = app.reported
             report = json.dumps(self._report(decode(app.reported)))
@@ -131,7 +132,7 @@ class Hub(Mqtt):
             settings[NAMES[key]] = rule[1][value - 1] if len(rule) == 2 else value
         said = {
             "inForce": fields[REPORTEDKEY_IN_FORCE],
-            "newest": fields[REPORTEDKEY_NEWEST],
+            "lastTaken": fields[REPORTEDKEY_NEWEST],
             "settings": settings,
         }
         if self._version is not None and (self._refused or REPORTEDKEY_OUTCOME in fields):

@@ -55,7 +55,7 @@ def _quoted(name):
 
 class Mqtt(Tls):
     room = _ROOM  # a Link keeps so much free in front of a body
-    most = _MOST
+    _most = _MOST
     ready = False  # connected and subscribed
     stored = None
     proven = False
@@ -217,7 +217,7 @@ class Mqtt(Tls):
                     break
                 if shift > 21:
                     raise OSError("a length of more than four bytes")
-            if n > self.most:
+            if n > self._most:
                 raise OSError("too long a message")
             if kind & 0xF0 == _PUBLISH and self.ready:
                 yield from self._message(kind, n)

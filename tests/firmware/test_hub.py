@@ -29,12 +29,18 @@ class App:
     recorder = Recorder()
     taken = []
     reported = bytes.fromhex("{before}")
-    def configure(self, document):
-        self.taken.append(document.hex())
-        self.reported = bytes.fromhex("{after}")
+class Twin:
+    def take(self, app, document, now):
+        app.taken.append(document.hex())
+        app.reported = bytes.fromhex("{after}")
+        app.recorder.step = None
+sys.modules["twin"] = Twin()
 app = stream.app = App()
-app.control = app
-work(lambda: False, 300)
+for _ in range(3):
+    work(lambda: False, 100)
+    if app.recorder.step:
+        app.recorder.step(0)
+work(lambda: False, 200)
 say(app.taken, stream.why, came.hex())
 """
 
@@ -102,7 +108,7 @@ def test_it_asks_for_its_twin_and_says_what_is_in_force(desk: BrokerDesk) -> Non
     assert sent[0] == (GET, b"", b"")
     assert sent[-1][0] == REPORTED
     settings = {"status_s": 60, "when_full": "stop"}
-    assert json.loads(sent[-1][1]) == {"inForce": 3, "newest": 4, "settings": settings}
+    assert json.loads(sent[-1][1]) == {"inForce": 3, "lastTaken": 4, "settings": settings}
 
 
 @pytest.mark.parametrize("way", ["when it asks", "when it changes"])

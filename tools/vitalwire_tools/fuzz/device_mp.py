@@ -255,7 +255,7 @@ class Mqtt:
         for _ in range(3 * len(data) + 50):
             n = device.readinto(into)
             self.look(device)
-            if device._left > device.most or len(device._said) > self.said or not 0 <= (n or 0) <= len(into):
+            if device._left > device._most or len(device._said) > self.said or not 0 <= (n or 0) <= len(into):
                 raise AssertionError("out of bounds")
             if not device.up:
                 return False
