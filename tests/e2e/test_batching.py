@@ -137,7 +137,7 @@ async def test_a_journal_half_full_does_not_wait(ward: Ward, ether: Ether) -> No
 def test_over_bluetooth_by_configuration(air: Air, bench: Callable[..., Any], tmp_path: Path) -> None:
     """An operator has the radio on now and then, and always again, without a start: between two batches nothing is on
     the air, bonds outlive that, a reader that waits gets everything, once."""
-    running = bench({"links": ["serial", "ble"]}, operator=PUBLIC, radio=air.address, heap=192 * 1024, speed=SPEED)
+    running = bench({"links": ["serial", "ble"]}, operator=PUBLIC, radio=air.address, speed=SPEED)
     central = Central(air, passkey=crypto.passkey(running.identity.secret, running.thumbprint))
     wire = Recorder(running.board.url, running.registry, tmp_path)
 

@@ -21,16 +21,13 @@ from vitalwire_tools.virtual.air import Air
 from .board_log import unharmed, until
 from .reader import Recorder, captured
 
-# The module that stands for the chip's `bluetooth` takes heap on this computer, and words are twice as long.
-HEAP = 160 * 1024
-
 
 @pytest.fixture
 def run(air: Air, bench: Callable[..., Any]) -> Callable[..., Any]:
     """Start boards with a radio."""
 
     def start(links: list[str], more: dict[str, Any] | None = None, **options: Any) -> Any:
-        return bench({"links": links, **(more or {})}, radio=air.address, heap=HEAP, **options)
+        return bench({"links": links, **(more or {})}, radio=air.address, **options)
 
     return start
 

@@ -151,7 +151,7 @@ def test_without_a_radio_it_records_and_makes_no_key(chip: Chip, tmp_path: Path)
 def test_a_battery_that_breaks_down_and_is_empty(chip: Chip, tmp_path: Path) -> None:
     """A brown-out is read from the chip's register; empty, it sleeps deeply, and wakes for that once charged."""
     empty = {"chip": "adc", "fault": "voltage", "mv": 3000, "at_s": 15, "for_s": 1500}
-    running = chip({"status_s": 5}, board=STICK, speed=50.0, faults=[empty], chip={"reset_state": 15})
+    running = chip({"status_s": 5}, board=STICK, speed=20.0, faults=[empty], chip={"reset_state": 15})
     reader = recorder(running, tmp_path)
     reader.run(until(4.0, boot=2))
     (down,) = events(reader.in_order(), Event.SHUTDOWN)

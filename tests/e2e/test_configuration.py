@@ -20,6 +20,7 @@ from .reader import Recorder, captured
 
 OPERATOR = ec.generate_private_key(ec.SECP256R1())
 PUBLIC = crypto.public_point(OPERATOR)
+SMALL = 144 * 1024  # bytes of heap: no room for frames of eight seconds
 
 
 def signed(running: Any, version: int, *words: str, **changes: Any) -> bytes:
@@ -94,7 +95,7 @@ def test_what_needs_a_start_gets_one(bench: Callable[..., Any], tmp_path: Path) 
 
 def test_one_that_does_not_run_is_given_up(bench: Callable[..., Any], tmp_path: Path) -> None:
     """What leaves no memory to start with is tried twice; then the one before returns, says so, and is not replayed."""
-    running = bench(speed=20.0, operator=PUBLIC)
+    running = bench(speed=20.0, operator=PUBLIC, heap=SMALL)
     recorder = Recorder(running.board.url, running.registry, tmp_path)
     recorder.run(until(4.0))
     with recorder.client() as client:

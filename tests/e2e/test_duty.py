@@ -58,7 +58,6 @@ def test_a_record_with_pauses_is_whole(bench: Callable[..., Any], tmp_path: Path
         {"on_s": 4, "every_s": 10, "status_s": 5, "policy": policy, "seal_frames": 4},
         speed=20.0,
         cpu="esp32",
-        heap=(256 if policy == "private" else 128) * 1024,
     )
     recorder = Recorder(running.board.url, running.registry, tmp_path)
     recorder.run(lambda frames: len(list(events(frames, Event.PAUSE_ENDED))) >= 3)
@@ -143,7 +142,7 @@ def test_a_journal_that_fills_in_a_pause(bench: Callable[..., Any], tmp_path: Pa
 
 def test_a_cycle_from_afar(bench: Callable[..., Any], tmp_path: Path) -> None:
     """It begins with a start, also out of a pause; a pair that is none is refused whole; 0 and 0 end it."""
-    running = bench(speed=20.0, operator=crypto.public_point(OPERATOR), cpu="esp32", heap=256 * 1024)
+    running = bench(speed=20.0, operator=crypto.public_point(OPERATOR), cpu="esp32")
     recorder = Recorder(running.board.url, running.registry, tmp_path)
     recorder.run(until(4.0))
 

@@ -140,7 +140,7 @@ def test_a_board_gets_its_links_and_its_wifi(
     blank: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Provisioned for a network, a board holds its certificate, whom it believes, its links, and the Wi-Fi's secret."""
-    board, ca, other = blank(heap=160 * 1024), tmp_path / "ca", tmp_path / "other"
+    board, ca, other = blank(), tmp_path / "ca", tmp_path / "other"
     assert main(["board", "ca", str(ca)]) == 0
     assert main(["board", "ca", str(other)]) == 0
     (tmp_path / "password").write_text("correct horse\n")

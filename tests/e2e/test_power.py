@@ -73,7 +73,7 @@ def test_a_frame_nobody_has_read_outlives_the_battery(bench: Callable[..., Any],
 
 def test_a_board_that_hangs_is_reset(bench: Callable[..., Any], tmp_path: Path) -> None:
     """A program that does nothing any more is ended by the watchdog; the next boot says so, and the chain goes on."""
-    running = bench(speed=20.0, modules={"hangs.py": HANGS}, start="hangs", watchdog=1.0, heap=256 * 1024)
+    running = bench(speed=20.0, modules={"hangs.py": HANGS}, start="hangs", watchdog=1.0)
     recorder = Recorder(running.board.url, running.registry, tmp_path)
     recorder.run(until(4.0, boot=2))
     frames = recorder.in_order()

@@ -16,7 +16,7 @@ from .ward import NOWHERE, Ward
 
 def found(ward: Ward, capsys: pytest.CaptureFixture[str]) -> tuple[bool | None, str]:
     """Return what the doctor says of a board's link to the ward's gateway."""
-    board = ward.board([f"tls://localhost:{ward.port}", "serial"], heap=256 * 1024, speed=1.0)
+    board = ward.board([f"tls://localhost:{ward.port}", "serial"], speed=1.0)
     main(["board", "doctor", board.port, "--json"])
     said = {each["check"]: (each["ok"], each["words"]) for each in json.loads(capsys.readouterr().out)}
     assert said["link"][0], said  # the serial one; and it records on

@@ -17,7 +17,6 @@ from vitalwire_tools.virtual.air import Air
 
 from .board_log import until
 from .reader import Recorder
-from .test_ble import HEAP
 
 
 def found(port: str, capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[bool | None, str]]:
@@ -31,7 +30,7 @@ def test_a_board_in_the_air(
 ) -> None:
     """The radio starts and advertises, bonds are counted and survive the look, open services are told; and the board
     records on, over the air too."""
-    running = bench({"links": ["serial", "ble"], "public_vitals": True}, radio=air.address, heap=HEAP, speed=1.0)
+    running = bench({"links": ["serial", "ble"], "public_vitals": True}, radio=air.address, speed=1.0)
     central = Central(air, passkey=crypto.passkey(running.identity.secret, running.thumbprint))
     recorder = Recorder(Ble("virtual", finding(central)), running.registry, tmp_path)
     recorder.run(until(2.0))
@@ -45,6 +44,6 @@ def test_a_board_in_the_air(
 
 def test_a_board_without_air(bench: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
     """The virtual board has no radio: that is said, and nothing else is wrong."""
-    said = found(bench({"links": ["serial", "ble"]}, heap=HEAP).board.port, capsys)
+    said = found(bench({"links": ["serial", "ble"]}).board.port, capsys)
     assert said["link ble"] == (False, "the board virtual has no radio for Bluetooth: take `ble` out of its `links`")
     assert [check for check, (ok, _) in said.items() if ok is False] == ["link ble"]

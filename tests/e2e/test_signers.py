@@ -17,8 +17,6 @@ from vitalwire.update import pack
 from vitalwire_tools import authority
 from vitalwire_tools.virtual.machine import FLASH, create
 
-HEAP = 256 * 1024  # bytes, as in test_updates.py
-
 
 @pytest.fixture
 def where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -40,7 +38,7 @@ def test_a_board_takes_what_its_signers_sign(
     bench: Callable[..., Any], where: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Given their keys, a board takes the operator's configuration and the maker's update, and nobody else's."""
-    board = bench(speed=20.0, heap=HEAP).board
+    board = bench(speed=20.0).board
     provision = ["board", "provision", board.port, "--device", "strap 7", *where]
     assert main([*provision, "--maker", "maker.pub", "--operator", "operator.pem"]) == 0  # public or private
     files = files_of(board)
@@ -80,7 +78,7 @@ def test_another_key_is_refused_unless_it_is_to_replace(
 ) -> None:
     """The same key again is fine; another one is refused in a line and nothing is changed, until --replace is said."""
     held = {name: b"\4" + kept(f"{name}.pem") for name in ("maker", "operator")}
-    board = bench(speed=20.0, heap=HEAP, **held).board
+    board = bench(speed=20.0, **held).board
     before = files_of(board)
     Path("list.csv").write_text(f"device,port\nb,{board.port}\n")
     words = {"provision": ["board", "provision", board.port, "--device", "b"], "fleet": ["fleet", "list.csv"]}[command]

@@ -23,7 +23,6 @@ from vitalwire_tools.provision import Identity
 from vitalwire_tools.virtual.board import VirtualBoard
 from vitalwire_tools.virtual.machine import Options, create
 
-HEAP = 192 * 1024  # bytes: each link takes some beside the standard profile (firmware/README.md)
 NOWHERE = '[sink.nowhere]\nkind = "http"\nurl = "http://127.0.0.1:9/"\n'  # nobody listens there
 
 
@@ -53,7 +52,7 @@ class Ward:
         put(folder, (files or self.authority.device)(identity))
         with Registry(self.site.registry) as registry:
             registry.enrol(crypto.thumbprint(identity.public_key), "virtual", secret=identity.secret)
-        return self._stack.enter_context(VirtualBoard(Options(folder, **{"speed": 10.0, "heap": HEAP, **options})))
+        return self._stack.enter_context(VirtualBoard(Options(folder, **{"speed": 10.0, **options})))
 
     def listen(self, certificate: tuple[Path, Path] | None = None) -> str:
         """Return the table of a source that boards connect to."""

@@ -39,7 +39,7 @@ async def test_two_links_at_once_deliver_every_frame_once(tmp_path: Path, monkey
         central = Central(air, passkey=crypto.passkey(identity.secret, thumbprint))
         find = finding(central)
         monkeypatch.setattr("vitalwire.gateway.sources.ble.from_url", lambda url: Ble(url.removeprefix("ble://"), find))
-        options = Options(tmp_path / "board", speed=10.0, heap=160 * 1024, radio=air.address)
+        options = Options(tmp_path / "board", speed=10.0, radio=air.address)
         with VirtualBoard(options) as board:
             site.configure(
                 f'[source.wire]\nkind = "serial"\nports = ["{board.port}"]\n',

@@ -81,8 +81,8 @@ def virtual(
         Path | None, typer.Option(metavar="FILE.json", help="Settings from now on, as firmware/README.md names them.")
     ] = None,
     heap: Annotated[
-        int, typer.Option(metavar="KIB", help="Its heap; a link more than serial needs more.", min=64, max=4096)
-    ] = 128,
+        int | None, typer.Option(metavar="KIB", help="Its heap, instead of the usual one.", min=64, max=4096)
+    ] = None,
     maker: Annotated[
         Path | None,
         typer.Option(metavar="PEM", help="Who may sign its updates: a P-256 key, when the board is made."),
@@ -105,7 +105,7 @@ def virtual(
         from .littlefs_image import unpack
         from .provision import read_secret, reconfigured
         from .virtual.faults import FaultError
-        from .virtual.machine import ABOUT, FLASH, Machine, Options, board_file, create
+        from .virtual.machine import ABOUT, FLASH, HEAP, Machine, Options, board_file, create
 
     settings = image.settings(config) | ({} if policy is None else {"policy": policy})
     faulty, address, given = _faults(faults), _address(listen), signers.read(maker, operator)
@@ -137,7 +137,7 @@ def virtual(
         home,
         speed=speed,
         cpu=cpu,
-        heap=heap * 1024,
+        heap=heap * 1024 if heap else HEAP,
         seed=seed,
         listen=address,
         faults=faulty,

@@ -24,7 +24,7 @@ _WORDS: dict[Result, tuple[str, str]] = {  # what it means, what to do
     Result.UPDATE_DAMAGED: ("it did not arrive as it was signed", "send it again"),
     Result.UPDATE_TOO_BIG: (
         "the device has no room for it in memory or flash",
-        "send it again, it goes on where it was; a virtual board has more with --heap 256",
+        "send it again, it goes on where it was; a virtual board has more with --heap 320",
     ),
     Result.UPDATE_UNSUPPORTED: ("it is a whole image, and the device has no partitions for one", ""),
     Result.CONFIGURATION_FORGED: (

@@ -1,4 +1,4 @@
-"""Measures the heap that the whole firmware needs for the standard profile, code and tables included, 64-bit port.
+"""Measures the heap that the whole firmware needs, code and tables included, 64-bit port.
 
 What `@micropython.viper` compiles to is not in that heap on either port: a chip keeps it in its instruction memory.
 """
@@ -10,11 +10,14 @@ import os
 import select
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from rich.table import Table
 
+from vitalwire import crypto
 from vitalwire_protocol.spec import Counter
 
 from ..virtual.board import VirtualBoard
@@ -26,6 +29,9 @@ STEP = 8 * 1024
 SECONDS = 130  # in which each part of a frame's making was once looked at, see firmware/app.py
 BLOCK = 32  # bytes, the least that an allocation takes
 FREE = 10  # one in so many bytes stays free
+BOARDS = 3
+CYCLE = {"on_s": 4, "every_s": 10}
+MOST = "the same with policy `private`, an operator's key and sensors that rest now and then"
 
 _MARK = "sampled "
 _PROBE = f"""
@@ -84,26 +90,44 @@ def sampling(heap: int = BUDGET) -> tuple[int, int]:
     raise RuntimeError(f"the board said {seen[-500:]!r}")
 
 
-def run(seconds: int = SECONDS) -> dict[str, Any]:
-    """Return `heap_bytes`, the smallest heap from 128 KiB up, in steps of 8 KiB, that has a tenth free at the peak.
+def smallest(seconds: int, **options: Any) -> tuple[int, Mapping[int, int]]:
+    """Return the smallest heap from 128 KiB up, in steps of 8 KiB, with a tenth free at the peak, and the counters.
 
-    `heap_low` are the bytes free there after a collection, at the least; `overruns` how often a FIFO ran over;
-    `allocations_per_sample` the blocks of heap, of 32 bytes, that reading the sensors takes. RuntimeError if twice the
-    budget does not suffice.
+    `options` as of `last_status`. Each of several boards has to run in it, because what a start leaves where is not
+    the same each time. RuntimeError if twice the budget does not suffice.
+    """
+    for heap in range(BUDGET, 2 * BUDGET + 1, STEP):
+        worst: Mapping[int, int] | None = None
+        for _ in range(BOARDS):
+            counters = last_status(heap, seconds, **options)
+            if counters is None or counters[Counter.HEAP_LOW] * FREE < heap:
+                break
+            worst = min(worst or counters, counters, key=lambda one: one[Counter.HEAP_LOW])
+        else:
+            assert worst is not None
+            return heap, worst
+    raise RuntimeError(f"the board does not run in {2 * BUDGET} bytes")
+
+
+def run(seconds: int = SECONDS) -> dict[str, Any]:
+    """Return `heap_bytes`, the smallest heap for the standard profile, see `smallest`, and `most_bytes`, that for MOST.
+
+    `heap_low` are the bytes free in the former after a collection, at the least; `overruns` how often a FIFO ran over;
+    `allocations_per_sample` the blocks of heap, of 32 bytes, that reading the sensors takes.
     """
     used, samples = sampling()
-    for heap in range(BUDGET, 2 * BUDGET + 1, STEP):
-        counters = last_status(heap, seconds)
-        if counters is not None and counters[Counter.HEAP_LOW] * FREE >= heap:
-            return {
-                "heap_bytes": heap,
-                "budget_bytes": BUDGET,
-                "heap_low": counters[Counter.HEAP_LOW],
-                "allocations_per_sample": used / BLOCK / samples,
-                "samples": samples,
-                "overruns": counters[Counter.OVERRUNS],
-            }
-    raise RuntimeError(f"the board does not run in {2 * BUDGET} bytes")
+    operator = crypto.public_point(ec.generate_private_key(ec.SECP256R1()))
+    heap, counters = smallest(seconds)
+    most, _ = smallest(seconds, policy="private", settings=CYCLE, operator=operator)
+    return {
+        "heap_bytes": heap,
+        "most_bytes": most,
+        "budget_bytes": BUDGET,
+        "heap_low": counters[Counter.HEAP_LOW],
+        "allocations_per_sample": used / BLOCK / samples,
+        "samples": samples,
+        "overruns": counters[Counter.OVERRUNS],
+    }
 
 
 def render(result: dict[str, Any]) -> Table:
@@ -111,6 +135,7 @@ def render(result: dict[str, Any]) -> Table:
     table = Table("device memory, 64-bit port", "measured", "target", title="memory")
     free = f"{result['heap_low']} bytes, {result['heap_low'] / result['heap_bytes']:.1%}"
     table.add_row("heap that the whole firmware needs", f"{result['heap_bytes'] // 1024} KiB", "128 KiB")
+    table.add_row(MOST, f"{result['most_bytes'] // 1024} KiB", "-")
     table.add_row("free in it at the peak", free, "10 %")
     table.add_row(f"allocations a sample, over {result['samples']}", f"{result['allocations_per_sample']:g}", "0")
     table.add_row("FIFO overruns", str(result["overruns"]), "0")

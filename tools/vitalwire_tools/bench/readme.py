@@ -64,6 +64,7 @@ def _memory(result: dict[str, Any]) -> list[Row]:
     return [
         ("heap that the whole firmware needs for the standard profile, 64-bit port", "128 KiB, 10 % of it free",
          f"{result['heap_bytes'] // 1024} KiB, {100 * result['heap_low'] / result['heap_bytes']:.1f} % free"),
+        (memory.MOST, "-", f"{result['most_bytes'] // 1024} KiB"),
         ("allocations a sample on its way from chip to ring", "0", f"{result['allocations_per_sample']:.2g}"),
     ]  # fmt: skip
 

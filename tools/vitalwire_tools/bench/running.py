@@ -26,15 +26,18 @@ def last_status(
     policy: str = "sign",
     take: Callable[[VerifiedFrame], None] = lambda frame: None,
     settings: Mapping[str, object] | None = None,
+    operator: bytes = b"",
     **options: Any,
 ) -> Mapping[int, int] | None:
     """Return the counters of the first status after `seconds` with `cpu="esp32"`; None if there is none.
 
-    `take` gets every frame; `settings` are further ones of the firmware, `options` of the board.
+    `take` gets every frame; `settings` are further ones of the firmware, `operator` as in `create`, `options` the
+    board's.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        identity = create(folder, settings={"status_s": max(seconds // 2, 1), "policy": policy, **(settings or {})})
+        given = {"status_s": max(seconds // 2, 1), "policy": policy, **(settings or {})}
+        identity = create(folder, settings=given, operator=operator)
         with (
             Registry() as registry,
             VirtualBoard(Options(folder, speed=SPEED, cpu="esp32", heap=heap, **options)) as board,

@@ -41,6 +41,7 @@ FLASH, ABOUT = "flash.bin", "board.json"
 MODULES = Path(__file__).parent / "modules"  # what a chip's MicroPython has and the one for this computer has not
 EXIT = 64  # a board process that resets ends with this plus the cause (firmware/hal/virtual.py)
 RAW_REPL = b"raw REPL; CTRL-B to exit\r\n"
+HEAP = 256 * 1024  # bytes: words are twice as long as a chip's, so much as what that has, or less
 OFF_US = 1_000_000  # how long a power cut lasts for the chips
 Say = Callable[[dict[str, Any]], None]
 
@@ -52,7 +53,7 @@ class Options:
     folder: Path
     speed: float = 1.0
     cpu: str = ""
-    heap: int = 128 * 1024
+    heap: int = HEAP
     seed: int = 0
     listen: tuple[str, int] | None = None
     faults: tuple[Mapping[str, Any], ...] = ()
