@@ -12,6 +12,7 @@ _ASK = const(5_000_000)  # us until the date is asked for again
 _NTP = const(123)
 _SINCE_1900 = 2_208_988_800  # s until 1970
 _MADE = 1_735_689_600  # 2025-01-01: a chip that says less has no date
+_LAST = 3_094_168_448  # 2068-01-19: what a chip that counts from 2000 can be told, in 31 bits
 
 _wifi = None
 
@@ -93,12 +94,12 @@ class Wifi:
 
     def _date(self, now):
         try:
-            if self._socket and self._told():
-                self._end()
-                return True
             if not self._asked or now - self._asked > _ASK:
                 self._asked = now
                 self._ask()
+            if self._socket and self._told():  # raises while there is no answer
+                self._end()
+                return True
         except OSError:
             pass
         return False
@@ -127,5 +128,7 @@ class Wifi:
         seconds = int.from_bytes(answer[40:44], "big") - _SINCE_1900
         if seconds < _MADE:
             seconds += 1 << 32  # the era that begins in 2036
+        if seconds >= _LAST:
+            return False
         self._hal.date(seconds)
         return True

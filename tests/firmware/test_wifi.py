@@ -148,3 +148,26 @@ def test_what_is_no_answer_gives_no_date(tmp_path: Path, micropython: Run) -> No
     )
     assert run(tmp_path, micropython, DATE, port) == [False, 946_684_803]
     server.close()
+
+
+def test_a_question_that_is_lost_is_asked_again(tmp_path: Path, micropython: Run) -> None:
+    """A chip whose first question got no answer, or its answer was lost, asks again, and then has its date."""
+    asked: list[bytes] = []
+
+    def late(question: bytes) -> list[bytes]:
+        asked.append(question)
+        return [_answer(question)] if len(asked) > 2 else []
+
+    server, port = _serve(late)
+    script = DATE.replace("range(40)", "range(80)")
+    assert run(tmp_path, micropython, script, port) == [True, UTC]
+    assert len(asked) == 3
+    server.close()
+
+
+def test_a_date_that_no_chip_can_hold_is_none(tmp_path: Path, micropython: Run) -> None:
+    """A server that says 2068 or later, which chips that count from 2000 fail at, is not believed."""
+    for utc, held in ((3_094_168_447, True), (3_094_168_448, False), (1_735_689_599 + (1 << 32), False)):
+        server, port = _serve(lambda asked, utc=utc: [_answer(asked, utc=utc)])  # type: ignore[misc]
+        assert run(tmp_path, micropython, DATE, port) == [held, utc if held else 946_684_803]
+        server.close()
