@@ -60,7 +60,7 @@ class Ble:
     services = None
     gate = None
     session = 0  # another number for each reader
-    bad = 0  # writes to the control point that said nothing
+    bad = 0  # writes to the control point that said nothing, and what else could not be dealt with
 
     def __init__(self, hal, name, passkey):
         self._ble = bluetooth.BLE()
@@ -131,6 +131,14 @@ class Ble:
     # ------------------------------------------------------------ centrals
 
     def _irq(self, event, data):
+        # MicroPython calls no handler again that let an exception out
+        try:
+            return self._happened(event, data)
+        except (OSError, MemoryError, KeyError):
+            self.bad += 1  # it has just gone, or there is no room for what it wrote
+            return None
+
+    def _happened(self, event, data):
         if event == _WRITE:
             self._written(*data)
         elif event == _GET_SECRET:
@@ -152,13 +160,17 @@ class Ble:
         elif event == _PASSKEY:
             handle, action, _ = data
             if action == _DISPLAY:
-                self._centrals[handle][2] = True
-                self._ble.gap_passkey(handle, action, self._passkey)
+                if self._centrals[handle][2]:
+                    self._drop(handle)  # one guess a connection, because the silence that follows comes with its end
+                else:
+                    self._centrals[handle][2] = True
+                    self._ble.gap_passkey(handle, action, self._passkey)
         elif event == _ENCRYPTION:
             handle, encrypted, authenticated, bonded, _ = data
             if handle in self._centrals:
                 self._centrals[handle][1] = bool(encrypted and authenticated and bonded)
-                self._centrals[handle][2] = False
+                if authenticated:  # the stack says so of a pairing that failed, too
+                    self._centrals[handle][2] = False
                 self._bonds.restore()
         return None
 
@@ -219,9 +231,9 @@ class Ble:
         self._steps = 2
         self._bonds.save()
         crowded = len(self._centrals) >= self._places
-        for handle, (since, bonded, _) in self._centrals.items():
-            if not bonded and now - since > _PATIENCE and (crowded or not self.services):
-                self._centrals[handle][0] = now  # no second time until it has gone
+        for handle, central in self._centrals.items():
+            if not central[1] and now - central[0] > _PATIENCE and (crowded or not self.services):
+                central[0] = now  # no second time until it has gone
                 self._drop(handle)
                 break
         if self._failed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from asyncio import CancelledError
 from contextlib import nullcontext
 from typing import Any
 
@@ -208,6 +209,31 @@ def test_a_wrong_passkey_costs_time(air: Air, bledevice: Device) -> None:
     assert bledevice.do(BONDS) == []
     Reader(air).connect().disconnect()
     bledevice.until("(ble._centrals, ble._penalty)", ({}, 1_000_000))
+
+
+def test_a_connection_has_one_guess(air: Air, bledevice: Device) -> None:
+    """Who guessed a wrong passkey and tries again in the same connection loses it, and with it comes the silence."""
+    gatt = air.run(Central(air, passkey=PASSKEY + 1).connect())
+    bledevice.do("shown = []; show = ble._ble.gap_passkey")
+    bledevice.do("ble._ble.gap_passkey = lambda *to: (shown.append(to), show(*to))")
+    for _ in range(2):
+        with pytest.raises((ProtocolError, CancelledError)):
+            air.run(gatt.connection.pair())
+    bledevice.until("(ble._centrals, ble._penalty)", ({}, 2_000_000))
+    assert bledevice.do("len(shown)") == 1
+
+
+def test_an_interrupt_without_room_costs_only_itself(air: Air, bledevice: Device) -> None:
+    """Where there is no memory for what a central wrote, that is counted and lost, and what comes next is heard:
+    MicroPython calls no handler again that failed."""
+    reader = Reader(air).connect()
+    bledevice.do("going.extend(b'more')")
+    bledevice.do("read = ble._ble.gatts_read; ble._ble.gatts_read = lambda handle: bytearray(1 << 40)")
+    reader.grant(10)
+    assert bledevice.do("ble.bad") == 1
+    bledevice.do("ble._ble.gatts_read = read")
+    reader.grant(10)
+    wait(lambda: b"".join(reader.got) == b"more")
 
 
 def test_a_bond_survives_a_restart(air: Air, bledevice: Device) -> None:

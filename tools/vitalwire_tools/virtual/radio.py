@@ -275,6 +275,9 @@ class Radio:
             self._air.spawn(self._secured(connection, keys, self._bonding(str(connection.peer_address))))
 
         def failed(_: int) -> None:
+            # NimBLE says also then how secure the connection is, which MicroPython passes on
+            secure = int(handle in self._secure)
+            self.program.tell_later(ENCRYPTION, handle, secure, secure, secure, 16 * secure)
             self._securing[handle].set()
 
         connection.on(connection.EVENT_DISCONNECTION, gone)

@@ -7,6 +7,7 @@ import json
 import os
 import select
 import socket
+import sys
 from binascii import hexlify, unhexlify
 
 from hal import virtual
@@ -117,7 +118,14 @@ class BLE:
 
     def _react(self, message):
         data = tuple([unhexlify(v) if isinstance(v, str) else v for v in message["data"]])
-        self._send({"done": _plain(self._handler(message["event"], data)) if self._handler else None})
+        done = None
+        if self._handler:
+            try:
+                done = self._handler(message["event"], data)
+            except Exception as e:
+                self._handler = None  # as MicroPython does
+                sys.print_exception(e)
+        self._send({"done": _plain(done)})
 
     def _send(self, message):
         self._socket.write(json.dumps(message) + "\n")
