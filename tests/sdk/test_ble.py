@@ -57,6 +57,35 @@ def test_a_reader_that_stops_holds_the_device(air: Air, bledevice: Device) -> No
     transport.close()
 
 
+def test_what_nobody_granted_is_not_kept() -> None:
+    """A device that sends more than it may while nobody reads fills no memory, and its next bytes are read."""
+    notified: list[Callable[[Any, bytearray], None]] = []
+
+    class Flooding:
+        mtu_size = 247
+
+        async def start_notify(self, char: str, callback: Callable[[Any, bytearray], None]) -> None:
+            notified.append(callback)
+
+        async def write_gatt_char(self, char: str, data: bytes, response: bool) -> None:
+            pass
+
+        async def disconnect(self) -> None:
+            pass
+
+    async def find(target: str, lost: Callable[[], None]) -> Flooding:
+        return Flooding()
+
+    transport = ble.Ble("ward 7", find)
+    transport.open()
+    for _ in range(10 * ble.GRANT):
+        notified[0](None, bytearray(b"x"))
+    assert transport.read(0) == bytes(ble.GRANT).replace(b"\0", b"x")
+    notified[0](None, bytearray(b"next"))
+    assert transport.read(0) == b"next"
+    transport.close()
+
+
 def test_a_lost_device_is_an_error_and_comes_back(air: Air, bledevice: Device) -> None:
     """A device that dies is a TransportError for reader and writer; the same transport opens again with its bond."""
     central = Central(air, passkey=PASSKEY)

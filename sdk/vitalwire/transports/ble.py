@@ -131,7 +131,8 @@ class Ble:
             self._thread.start()
 
         def receive(_: Any, data: bytearray) -> None:
-            came.put((bytes(data), time.time_ns() // 1000))
+            if came.qsize() < GRANT:  # else it sends what it was not granted
+                came.put((bytes(data), time.time_ns() // 1000))
 
         async def connect() -> None:
             self._client = await self._find(self._target, lambda: came.put(None))
