@@ -46,6 +46,8 @@ class Clock:
         if self._fix is not None:
             expected, slack = self._at(ticks)
             step = abs(utc - expected) > error + slack
+            if not step and error > slack:
+                return True  # who makes us less sure could then say anything, and nothing would contradict it
         fix = (ticks, utc, error)
         if self._anchor is None:
             self._anchor = fix

@@ -62,6 +62,15 @@ def test_a_step_is_told_and_a_refinement_is_not(clock: Callable[..., list[Any]])
     ) == [[(UTC, 12), (UTC + 12_000_000, 10)]]  # fmt: skip
 
 
+def test_a_word_that_makes_less_sure_hides_no_step(clock: Callable[..., list[Any]]) -> None:
+    """A fix that knows less than the clock does, and fits, changes nothing: else the next could move time unseen."""
+    later = UTC + 86_400_000_000
+    assert clock(
+        "ticks = 10_000_000", f"clock.set(0, {UTC}, 12)", f"show(clock.set(1_000_000, {UTC}, 62))",
+        "show(clock.utc(1_000_000))", f"clock.set(2_000_000, {later}, 10)", "show(steps)",
+    ) == [True, (UTC + 1_000_000, 13), [(UTC, 12), (later, 10)]]  # fmt: skip
+
+
 def test_a_drift_is_learnt(clock: Callable[..., list[Any]]) -> None:
     """After two fixes an hour apart, the error between fixes is far below what 50 ppm would allow."""
     drift = 30e-6
