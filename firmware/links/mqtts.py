@@ -18,6 +18,7 @@ _HAIL = const(5_000_000)  # us until it is said again that we are here, while no
 _HAILS = const(4)  # times
 _MOST = const(16384)  # bytes of a packet from the broker
 _MOST_TOPIC = const(1024)
+_PACKETS = const(7)  # and one more are read at once, so that a broker that never pauses stops nothing else
 _MOST_SAID = const(64)  # bytes of our answers that wait to be written
 _ROOM = const(320)  # in front of a message: what _head() makes, with a name of 64 bytes, each quoted
 _CONNACK = const(0x20)
@@ -178,7 +179,7 @@ class Mqtt(Tls):
             try:
                 next(self._reading)
             except OSError as e:
-                self.lose(e.args[0])
+                self.lose(str(e.args[0]))
         n = Tls.readinto(self, buffer[: self._left]) if self._left else 0
         if n:
             self._left -= n
@@ -205,7 +206,11 @@ class Mqtt(Tls):
     def _read(self):
         # packet by packet; yields while there is nothing to read but what is for this device
         head = self._head
+        turns = 0
         while True:
+            turns = turns + 1 & _PACKETS
+            if not turns:
+                yield
             yield from self._take(1)
             kind = head[0]
             n = shift = 0

@@ -243,6 +243,16 @@ def test_ids_that_nobody_used_do_nothing(desk: BrokerDesk) -> None:
     assert told == [[], True]
 
 
+def test_a_broker_that_never_pauses_stops_nothing(desk: BrokerDesk) -> None:
+    """However many packets wait, a few are read before the board looks after its sensors again; in time all are."""
+    script = (
+        "taken = []\nstream._answered = taken.append\nsend(1, b'f', 5)\ntime.sleep_ms(300)\nstream.readinto(buf)\n"
+        "first = len(taken)\nwork(lambda: len(taken) == 2000)\nsay(first <= 8, len(taken), stream.up)"
+    )
+    told, _ = desk.speak(script, CONNACK, SUBACK, b"\xd0\0" * 2000)
+    assert told == [True, 2000, True]
+
+
 def test_it_says_that_it_is_here_now_and_then(desk: BrokerDesk) -> None:
     """While nobody answers it is time to say something at once, then after 5 seconds, then each time twice as late."""
     told, _ = desk.speak("say([at for at in range(0, 400) if stream.hail(at * 1000000)])", CONNACK, SUBACK)
