@@ -17,6 +17,7 @@ from vitalwire.gateway import Concluded, Delivered, SinkChanged, SinkState, Spoo
 from vitalwire.gateway.operations import Objectives, ObjectiveSettings
 from vitalwire.session import Quarantined
 from vitalwire.testing import FakeDevice
+from vitalwire_protocol.spec import Event, EventKey
 
 HOUR = 3_600_000_000
 JUMPS = (0, -5 * HOUR, 9 * HOUR, 0, -30 * 24 * HOUR, 0)
@@ -70,6 +71,27 @@ async def test_a_clock_set_back_holds_nobody_up(tmp_path: Path) -> None:
             site.ahead_us = -5 * HOUR
             await site.until(lambda: not board.journal)
     assert [entry.raw for event in site.of(Spooled) for entry in event.entries] == [first, second, fourth]
+
+
+@pytest.mark.parametrize("lie", ["utc", "accuracy", "ticks"])
+@pytest.mark.asyncio
+async def test_a_device_may_say_anything_of_its_time(tmp_path: Path, lie: str) -> None:
+    """A device whose UTC or ticks are the largest numbers there are ends no gateway, and its frames are kept."""
+    device = FakeDevice("walk")
+    with Board(device, SECRET) as board:
+        site = Site(tmp_path, device)
+        site.configure(connect_to(board), http_to(free_port()))
+        raws = list(journal(device, 2))
+        if lie == "ticks":
+            device.ticks = (1 << 63) - 1
+        else:
+            said = {EventKey.UTC: (1 << 63) - 1, EventKey.UTC_ACCURACY: 62 if lie == "accuracy" else 0}
+            raws.append(device.events((Event.TIME_SET, said)))
+        raws += [device.status(), device.status()]
+        async with site.running():
+            board.send(*raws)
+            await site.until(lambda: not board.journal)
+    assert [entry.raw for event in site.of(Spooled) for entry in event.entries] == raws
 
 
 @pytest.mark.asyncio

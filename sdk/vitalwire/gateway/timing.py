@@ -16,6 +16,7 @@ from vitalwire.clock import DeviceClock
 from vitalwire.session import Verified
 
 MOST_HELD = 4  # frames of one device: half of what it sends without an acknowledgement
+MOST_US = 1 << 62  # a device may say anything of its time; beyond this it is none, and no spool could keep it
 
 Clock: TypeAlias = Callable[[], int]  # UTC in microseconds since 1970, as this computer has it: it may jump
 
@@ -85,8 +86,8 @@ class Timing:
             if frame.boot != boot or ticks is None:
                 boot, ticks = frame.boot, frame.ticks
                 utc, error = self.clock(device).utc(boot, ticks)
-            if np.isnan(utc):
+            time_us = None if np.isnan(utc) else int(utc * 1e6) + frame.ticks - ticks
+            if time_us is None or abs(time_us) > MOST_US:
                 yield Timed(verified, verified_us, None, None)
             else:
-                time_us = int(utc * 1e6) + frame.ticks - ticks
-                yield Timed(verified, verified_us, time_us, int(error * 1e6) if error < np.inf else None)
+                yield Timed(verified, verified_us, time_us, int(error * 1e6) if error * 1e6 < MOST_US else None)
