@@ -15,7 +15,7 @@ from wire import (
 
 def put(app, settings, before):
     # Returns whether the board goes on with these settings, by name, in place of those before.
-    for name in ("frame_ms", "policy", "on_s", "every_s"):
+    for name in ("frame_ms", "policy", "on_s", "every_s", "ecg_hz", "ppg_hz", "accel_hz"):
         if settings[name] != before[name]:
             app.reboot(CAUSE_CONFIGURATION)
             return False
@@ -38,7 +38,7 @@ def prove(app, now):
 
     values.report(app, {REPORTEDKEY_IN_FORCE: version})
     app.report(EVENT_CONFIGURED, {EVENTKEY_VERSION: version, EVENTKEY_BEFORE: before}, now)
-    drop("desired", "values", "settings")
+    drop("desired", "values", "settings", "between")
 
 
 def apply(app, settings):

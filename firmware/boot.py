@@ -166,6 +166,12 @@ def _config(app, root):
     state, failed = desired.choose(root)
     on_proof = "next" in state
     config = Config(app.hal, state["next" if on_proof else "now"][1])
+    ms = config.frame_ms
+    if config.ecg_hz or config.ppg_hz or config.accel_hz:
+        import board
+        import rates
+
+        ms = rates.update([row[0] for row in board.sensors()], config)
     values.report(
         app,
         {
@@ -174,20 +180,22 @@ def _config(app, root):
             REPORTEDKEY_SETTINGS: values.numbers({name: getattr(config, name) for name in NAMES.values()}),
         },
     )
-    drop("config", "desired", "drift", "settings", "values")
+    config.frame_ms = ms
+    drop("config", "desired", "drift", "rates", "settings", "values")
+    gc.collect()
     return config, on_proof, failed
 
 
 def _configure(app, config, on_proof, given_up):
     app.low = app.empty
-    if on_proof or config.log_level != "info" or config.channels_off or config.low_mv or config.batch_s:
+    if config.log_level != "info" or config.channels_off or config.low_mv or config.batch_s:
         import between
         from settings import NAMES
 
         between.apply(app, {name: getattr(config, name) for name in NAMES.values()})
-        if on_proof:
-            app.recorder.step = lambda now: between.prove(app, now)
         drop("between", "settings")
+    if on_proof:
+        app.recorder.step = lambda now: __import__("between").prove(app, now)  # with the room there is then
     if given_up is not None:
         app.report(EVENT_CONFIGURATION_RETURNED, {EVENTKEY_VERSION: given_up}, app.hal.ticks())
 
@@ -203,6 +211,7 @@ def _papers(board, config):
     scalars = [Battery] if board.BATTERY else []
     papers = texts, thumbprint(key), contents(texts, key, config, streams, scalars, _LIMIT)
     drop("descriptor", "identity", "signals")
+    gc.collect()
     return papers
 
 

@@ -29,6 +29,8 @@ class Config:
     # `key`: the P-256 scalar, `secret`: the controller's; 32 bytes. `maker`: x and y, 64 bytes, of the key that signs
     # updates. None where not provisioned. `counted`: whether this key has signed; then a journal without counters means
     # that they were lost. desired: settings that go before the file's.
+    ecg_hz = ppg_hz = accel_hz = 0  # few boards set them: no room is taken where they do not
+
     def __init__(self, hal, desired=()):
         self.refused = None  # name of the first setting that was not taken
         try:
@@ -48,7 +50,8 @@ class Config:
             if not _fits(value, rule):
                 self.refused = self.refused or name
                 value = rule[0]
-            setattr(self, name, value)
+            if value != getattr(self, name, None):
+                setattr(self, name, value)
         for name in given:
             if name not in SETTINGS:
                 self.refused = self.refused or name

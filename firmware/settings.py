@@ -1,6 +1,6 @@
 # Generated from vitalwire_protocol/spec.py by `python -m vitalwire_tools.codegen`; do not edit.
-# What may be configured from afar: name: (default, smallest, largest) or (default, words); a word's number is its place
-# from 1 on. NAMES[key] is the name of a key of a configuration. cycle(on_s, every_s): whether the two go together.
+# What may be configured from afar: name: (default, smallest, largest) or (default, all of them); a word's number is its
+# place from 1 on. NAMES[key] is the name of a configuration's key. cycle(on_s, every_s): whether the two go together.
 SETTINGS = {
     "frame_ms": (2000, 250, 8000),
     "status_s": (60, 1, 3600),
@@ -15,6 +15,9 @@ SETTINGS = {
     "every_s": (0, 0, 86400),
     "batch_s": (0, 0, 86400),
     "update_hour": (24, 0, 24),
+    "ecg_hz": (0, (0, 125, 128, 250, 256, 500, 512)),
+    "ppg_hz": (0, (0, 50, 100, 200)),
+    "accel_hz": (0, (0, 26, 52, 104, 208)),
 }
 NAMES = {
     1: "frame_ms",
@@ -30,6 +33,9 @@ NAMES = {
     11: "every_s",
     12: "batch_s",
     13: "update_hour",
+    14: "ecg_hz",
+    15: "ppg_hz",
+    16: "accel_hz",
 }
 
 

@@ -21,7 +21,7 @@ from wire import (
 _SOONEST = const(500_000)  # us until a failed sensor is tried again; doubles
 _LATEST = const(60_000_000)
 _NEVER = 1 << 62
-_DELAY = const(400)  # ms a frame may come late
+DELAY = const(400)  # ms a frame may come late
 _BURST = const(32)  # samples a driver wants room for
 _FEW = const(4)  # and one of single readings, of which few are lost at a time
 _LONG = const(30_000)  # steps of the encoder that take 10 ms
@@ -45,7 +45,7 @@ class Stream:
         self.channels = len(sensor.CHANNELS)
         self.sensor = sensor
         self.most = frame_ms * numerator // denominator * 17 // 16 + 1
-        room = (frame_ms + _DELAY) * numerator // denominator
+        room = (frame_ms + DELAY) * numerator // denominator
         self.ring = Ring(self.channels, room + min(_BURST, room + _FEW), sensor.BITS)
         self.report = report
         self.up = False

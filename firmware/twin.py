@@ -53,7 +53,7 @@ def _judge(app, result, version, settings, now):
         follows = lambda now: _keep(app, version, settings, now)  # noqa: E731
     else:
         _tell(app, result, key, now)
-    drop("signed", "p256_verify", "values", "settings", "twin")
+    drop("signed", "p256_verify", "values", "settings", "rates", "twin")
     return follows
 
 

@@ -23,11 +23,18 @@ def named(streams, settings):
             return RESULT_CONFIGURATION_UNKNOWN, key, None
         name = NAMES[key]
         value = settings[key]
-        if len(SETTINGS[name]) == 2:
-            value = _word(SETTINGS[name][1], value)
+        rule = SETTINGS[name]
+        worded = type(rule[0]) is str
+        if worded:
+            value = _word(rule[1], value)
         if not _fits(name, value):
             return RESULT_CONFIGURATION_RANGE, key, None
         found[name] = value
+        if value and len(rule) == 2 and not worded:
+            import rates
+
+            if value not in rates.values([type(stream.sensor) for stream in streams], name):
+                return RESULT_CONFIGURATION_RANGE, key, None
     pair = [settings[key] for key in (SETTING_ON_S, SETTING_EVERY_S) if key in settings]
     if pair and not (len(pair) == 2 and cycle(*pair)):
         return RESULT_CONFIGURATION_RANGE, SETTING_ON_S, None
@@ -47,7 +54,9 @@ def _word(words, number):
 
 def _fits(name, value):
     rule = SETTINGS[name]
-    return value in rule[1] if len(rule) == 2 else type(value) is int and rule[1] <= value <= rule[2]
+    if type(value) is not type(rule[0]):
+        return False
+    return value in rule[1] if len(rule) == 2 else rule[1] <= value <= rule[2]
 
 
 def all_of(root, settings):

@@ -22,20 +22,6 @@ _WREG = const(0x40)
 
 _SIZE = const(9)  # 24 bits of status, 24 a channel ("Data Output Protocol")
 
-# Address, value. CONFIG1: 250 sps. CONFIG2: lead-off comparators and reference on. LOFF: DC, 6 nA, 95 %. CH1SET and
-# CH2SET: gain 6, electrodes. RLD_SENS: the right leg from all four inputs. LOFF_SENS: all four. RESP1, RESP2: none.
-_SETTINGS = (
-    (0x01, 0x01),
-    (0x02, 0xE0),
-    (0x03, 0x10),
-    (0x04, 0x00),
-    (0x05, 0x00),
-    (0x06, 0x2F),
-    (0x07, 0x0F),
-    (0x09, 0x02),
-    (0x0A, 0x03),
-)
-
 
 class ADS1292R(Sampled):
     PART = "ADS1292R"
@@ -46,6 +32,19 @@ class ADS1292R(Sampled):
     LOW = -0x800000
     HIGH = 0x7FFFFF
     PHASE = 1  # of SPI
+    # Address, value. CONFIG1: 250 sps. CONFIG2: lead-off comparators and reference on. LOFF: DC, 6 nA, 95 %. CH1SET and
+    # CH2SET: gain 6, electrodes. RLD_SENS: the right leg from all four inputs. LOFF_SENS: all four. RESP1, RESP2: none.
+    SETTINGS = (
+        (0x01, 0x01),
+        (0x02, 0xE0),
+        (0x03, 0x10),
+        (0x04, 0x00),
+        (0x05, 0x00),
+        (0x06, 0x2F),
+        (0x07, 0x0F),
+        (0x09, 0x02),
+        (0x0A, 0x03),
+    )
 
     def __init__(self, spi, cs, source):
         super().__init__(source)
@@ -79,9 +78,9 @@ class ADS1292R(Sampled):
                 raise SensorError(FAULT_MISSING)
             if part != 0x73:
                 raise SensorError(FAULT_WRONG_PART)
-            for address, value in _SETTINGS:
+            for address, value in self.SETTINGS:
                 self._send(_WREG | address, 0, value)
-            for address, value in _SETTINGS:
+            for address, value in self.SETTINGS:
                 if self._send(_RREG | address, 0, 0) != value:
                     raise SensorError(FAULT_WEDGED)
             return 160000  # until the reference has settled ("Reference")

@@ -66,7 +66,7 @@ class LSM6DSO(Sensor):
         self.status = bytearray(2)
         self.into = bytearray(_SIZE)
 
-    def _set(self, register, values):
+    def set(self, register, values):
         self.i2c.writeto_mem(self.address, register, values)
 
     def setup(self, step):
@@ -75,17 +75,17 @@ class LSM6DSO(Sensor):
             self.i2c.readfrom_mem_into(self.address, _WHO_AM_I, one)
             if one[0] != 0x6C:
                 raise SensorError(FAULT_WRONG_PART)
-            self._set(_CTRL3_C, b"\x01")  # software reset
+            self.set(_CTRL3_C, b"\x01")  # software reset
             return 1000
         self.i2c.readfrom_mem_into(self.address, _CTRL3_C, one)
         if one[0] & 1:
             if step > 10:
                 raise SensorError(FAULT_WEDGED)
             return 1000
-        self._set(_CTRL3_C, b"\x64")  # whole samples, interrupt active low, address increments
-        self._set(_FIFO_CTRL1, b"\x1a\x00\x03\x06")  # watermark 26, acceleration at 52 Hz, continuous
-        self._set(_INT1_CTRL, b"\x08")  # FIFO watermark
-        self._set(_CTRL1_XL, b"\x38")  # 52 Hz, +-4 g
+        self.set(_CTRL3_C, b"\x64")  # whole samples, interrupt active low, address increments
+        self.set(_FIFO_CTRL1, b"\x1a\x00\x03\x06")  # watermark 26, acceleration at 52 Hz, continuous
+        self.set(_INT1_CTRL, b"\x08")  # FIFO watermark
+        self.set(_CTRL1_XL, b"\x38")  # 52 Hz, +-4 g
         return 0
 
     def burst(self, ring, now):
@@ -116,5 +116,5 @@ class LSM6DSO(Sensor):
                 self.next = now  # a backlog: the other sensors go first, then the rest
         else:
             self.edge = -1
-            self.next = now + (_CHUNK - level) * _PERIOD
+            self.next = now + (_CHUNK - level) * self.INTERVAL // 28
         return ring.head - start

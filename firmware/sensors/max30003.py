@@ -1,7 +1,8 @@
 # MAX30003: one-lead ECG by SPI mode 0 (datasheet 19-8558, Maxim). 18 bit, 256 sps, 32-word FIFO, DC lead-off.
 #
-# The chip raises EINT at 11 words and is read at once; it must be read before 16. It does not count what it loses:
-# after EOVF the whole record is void ("FIFO overflow", table "STATUS (0x01)") and the clock estimates the gap.
+# The chip raises EINT at 11 words and is read at once; it must be read before 16 (rates.py: sooner). It does not
+# count what it loses: after EOVF the whole record is void ("FIFO overflow", table "STATUS (0x01)") and the clock
+# estimates the gap.
 import micropython
 from micropython import const
 from ring import ALL
@@ -31,7 +32,6 @@ _LDOFF = const(0x0F)
 # uA: 85 uW at 1.1 V with the ECG channel on (page 1); vitalwire_tools.power reads it
 _SUPPLY_UA = const(77)
 _SHUTDOWN_UA = const(1)  # uA, rounded up: 0.5 in shutdown (page 1)
-_THRESHOLD = const(11)  # words in the FIFO at the interrupt
 _WORDS = const(16)  # of one burst
 _SIZE = const(49)
 _PERIOD = const(3906)
@@ -81,6 +81,7 @@ class MAX30003(Sensor):
     BITS = 18
     RATE = (256, 1)
     SCALE = (3814697265625, -16)  # mV: 1 V reference / (2^17 * 20 V/V) = 25/65536
+    threshold = 11  # words in the FIFO at the interrupt
     INTERVAL = 15 * _PERIOD
     EARLY = 1_000_000  # whatever there is
 
@@ -100,7 +101,7 @@ class MAX30003(Sensor):
         self.cs(1)
         return b[1] << 16 | b[2] << 8 | b[3]
 
-    def _set(self, register, value):
+    def set(self, register, value):
         b = self.short
         b[0] = register << 1
         b[1] = value >> 16
@@ -117,14 +118,14 @@ class MAX30003(Sensor):
                 raise SensorError(FAULT_MISSING)
             if info & 0xF03000 != 0x503000:
                 raise SensorError(FAULT_WRONG_PART)
-            self._set(_SW_RST, 0)
+            self.set(_SW_RST, 0)
             return 1000
         if step == 1:
-            self._set(_EN_INT, _EINT | 3)
-            self._set(_MNGR_INT, (_THRESHOLD - 1) << 19 | 4)
-            self._set(_CNFG_EMUX, 0)
-            self._set(_CNFG_ECG, _ECG)
-            self._set(_CNFG_GEN, _GEN)
+            self.set(_EN_INT, _EINT | 3)
+            self.set(_MNGR_INT, (self.threshold - 1) << 19 | 4)
+            self.set(_CNFG_EMUX, 0)
+            self.set(_CNFG_ECG, _ECG)
+            self.set(_CNFG_GEN, _GEN)
             if self._get(_CNFG_GEN) != _GEN:
                 raise SensorError(FAULT_WEDGED)
         if step < 12:
@@ -133,7 +134,7 @@ class MAX30003(Sensor):
         raise SensorError(FAULT_WEDGED)
 
     def _synch(self):
-        self._set(_SYNCH, 0)
+        self.set(_SYNCH, 0)
         return 0
 
     def burst(self, ring, now):
@@ -149,7 +150,7 @@ class MAX30003(Sensor):
             raise OSError(5)  # a line nobody drives
         waiting = status & _WAITING
         self.lead_off = bool(short[3] & _LDOFF)
-        self.next = now + 15 * _PERIOD
+        self.next = now + self.INTERVAL
         start = ring.head
         if status & _LOST:
             self._reset(ring, now)
@@ -178,7 +179,7 @@ class MAX30003(Sensor):
             if irq:
                 irq.take()  # an interrupt in the midst of the reading is of no known sample
             if waiting and ring.head > start:
-                self.stamp(ring, start + _THRESHOLD - 1, now, ring.head - 1)
+                self.stamp(ring, start + self.threshold - 1, now, ring.head - 1)
             if flags & _OVERFLOW:
                 self._reset(ring, now)
             if ring.head == start:
@@ -188,7 +189,7 @@ class MAX30003(Sensor):
         return ring.head - start
 
     def _reset(self, ring, now):
-        self._set(_FIFO_RST, 0)
+        self.set(_FIFO_RST, 0)
         if self.irq:
             self.irq.take()
         self.edge = -1

@@ -77,7 +77,7 @@ class MAX30102(Sensor):
         self.few = memoryview(self.into)[3 : 3 + 6 * _FEW]
         self.early = False
 
-    def _set(self, register, value):
+    def set(self, register, value):
         self.one[0] = value
         self.i2c.writeto_mem(self.address, register, self.one)
 
@@ -89,21 +89,21 @@ class MAX30102(Sensor):
         if step == 0:
             if self._get(_PART_ID) != 0x15:
                 raise SensorError(FAULT_WRONG_PART)
-            self._set(_MODE, _RESET)
+            self.set(_MODE, _RESET)
             return 2000
         if self._get(_MODE) & _RESET:
             if step > 10:
                 raise SensorError(FAULT_WEDGED)
             return 5000
-        self._set(_FIFO_CONFIG, 0x4F)  # average 4, no rollover
-        self._set(_SPO2_CONFIG, 0x2F)  # 4096 nA, 400 sps, 411 us: 18 bit
-        self._set(_LED1, 0x24)  # about 7 mA
-        self._set(_LED2, 0x24)
+        self.set(_FIFO_CONFIG, 0x4F)  # average 4, no rollover
+        self.set(_SPO2_CONFIG, 0x2F)  # 4096 nA, 400 sps, 411 us: 18 bit
+        self.set(_LED1, 0x24)  # about 7 mA
+        self.set(_LED2, 0x24)
         for register in range(_WR_PTR, _DATA):
-            self._set(register, 0)
-        self._set(_ENABLE, _PPG_RDY if self.irq else 0)
+            self.set(register, 0)
+        self.set(_ENABLE, _PPG_RDY if self.irq else 0)
         self._get(_STATUS)  # clears the power-ready interrupt
-        self._set(_MODE, 0x03)  # SpO2: red and infrared
+        self.set(_MODE, 0x03)  # SpO2: red and infrared
         self.ahead = 0  # samples known to be in the FIFO since the last readout
         self.blind = False  # whether the next interrupt is of an unknown sample
         self.polled = 0
@@ -111,8 +111,8 @@ class MAX30102(Sensor):
         return 0
 
     def _wait(self, now):
-        self.DELAY = (_CHUNK - self.ahead - 1) * _PERIOD + _PERIOD // 2
-        self.next = now + self.DELAY + _PERIOD
+        self.DELAY = (2 * (_CHUNK - self.ahead) - 1) * self.INTERVAL // 25
+        self.next = now + self.DELAY + 2 * self.INTERVAL // 25
 
     def _take(self, ring, n):
         rail = _unpack(self.into, n, ring.data[0], ring.data[1], ring.place(ring.head), ring.size)
@@ -125,7 +125,7 @@ class MAX30102(Sensor):
         self.i2c.readfrom_mem_into(self.address, _STATUS, status)  # clears the interrupt, then reads the pointers
         late = self.irq and self.irq.take() >= 0
         level = (status[4] - status[6]) % _DEPTH
-        if not level and (self.edge >= 0 or not self.irq) and now - self.polled > 25 * _PERIOD:
+        if not level and (self.edge >= 0 or not self.irq) and now - self.polled > 2 * self.INTERVAL:
             level = _DEPTH  # equal pointers of a full FIFO
         self.polled = now
         start = ring.head
@@ -155,7 +155,7 @@ class MAX30102(Sensor):
         self.ahead = level
         self._wait(now)
         if ring.head == start:
-            self.next = now + _PERIOD
+            self.next = now + 2 * self.INTERVAL // 25
             if self.edge >= 0 and not self.blind:
                 ring.stamp(self.edge, first)
             self.edge = -1

@@ -522,7 +522,7 @@ class Result(IntEnum):
     CONFIGURATION_FOREIGN = 25  # it is for another device
     CONFIGURATION_OLD = 26  # its version is not above that of the newest ever taken
     CONFIGURATION_UNKNOWN = 27  # this firmware has no such setting
-    CONFIGURATION_RANGE = 28  # a value out of bounds, or one that does not go with the rest
+    CONFIGURATION_RANGE = 28  # a value out of bounds, that does not go with the rest, or that this board's parts lack
     CONFIGURATION_FAILED = 29  # no room to look at it or to keep it
 
 
@@ -636,20 +636,31 @@ class Setting(IntEnum):
     EVERY_S = 11  # from one start to the next; both 0: always on
     BATCH_S = 12  # seconds from one time that the radio is on to the next; 0: it always is
     UPDATE_HOUR = 13  # hour of UTC from which an update starts, not while the battery is low; 24: at once
+    ECG_HZ = 14  # sampling rate of every ECG part; 0: the driver's own
+    PPG_HZ = 15  # of every oximeter
+    ACCEL_HZ = 16  # of every accelerometer
 
 
 @dataclass(frozen=True, slots=True)
 class SettingRule:
-    """The bounds of a setting and its value where nobody sets it. `words`: names of the values from 1 on."""
+    """The bounds of a setting and its value where nobody sets it.
+
+    `words`: names of the values from 1 on. `only`: the values there are, where they are not all between the bounds.
+    """
 
     default: int
     least: int
     most: int
     words: tuple[str, ...] = ()
+    only: tuple[int, ...] = ()
 
 
 def _words(default: int, *words: str) -> SettingRule:
     return SettingRule(default, 1, len(words), words)
+
+
+def _only(*values: int) -> SettingRule:
+    return SettingRule(values[0], min(values), max(values), only=values)
 
 
 SETTINGS: dict[Setting, SettingRule] = {
@@ -666,6 +677,9 @@ SETTINGS: dict[Setting, SettingRule] = {
     Setting.EVERY_S: SettingRule(0, 0, 86400),
     Setting.BATCH_S: SettingRule(0, 0, 86_400),
     Setting.UPDATE_HOUR: SettingRule(24, 0, 24),
+    Setting.ECG_HZ: _only(0, 125, 128, 250, 256, 500, 512),
+    Setting.PPG_HZ: _only(0, 50, 100, 200),
+    Setting.ACCEL_HZ: _only(0, 26, 52, 104, 208),
 }
 
 

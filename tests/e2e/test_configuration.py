@@ -11,11 +11,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from vitalwire import crypto
 from vitalwire.configuration import Configuration, configure, from_words, reported, sign_configuration, to_words
-from vitalwire.errors import CommandError
+from vitalwire.errors import CommandError, UsageError
 from vitalwire.verdict import verify
 from vitalwire_protocol.spec import Cause, Event, EventKey, Kind, Policy, Setting
+from vitalwire_tools.provision import check_settings
 
-from .board_log import Frames, events, number, unharmed, until
+from .board_log import Frames, events, gather, number, unharmed, until
 from .reader import Recorder, captured
 
 OPERATOR = ec.generate_private_key(ec.SECP256R1())
@@ -91,6 +92,57 @@ def test_what_needs_a_start_gets_one(bench: Callable[..., Any], tmp_path: Path) 
     policies = [frame.frame.body.policy for frame in frames if frame.kind == Kind.DESCRIPTOR]
     assert policies == [Policy.SIGN, Policy.SEAL]
     whole(running, recorder)
+
+
+RATED = {"ecg_lead_i": 256, "ppg_red": 100, "accel_x": 52}  # the drivers' own
+
+
+def rates(frames: Frames) -> list[dict[str, int]]:
+    """Return the rates that each descriptor of these frames says."""
+    return [
+        {channel.name: channel.rate for channel in frame.descriptor.channels if channel.name in RATED}
+        for frame in frames
+        if frame.kind == Kind.DESCRIPTOR
+    ]
+
+
+def test_other_rates_come_with_a_start_and_go_with_one(bench: Callable[..., Any], tmp_path: Path) -> None:
+    """Faster sensors come with a start and a descriptor that says so, and all they sample is there;
+    another brings their own rates back. What this board's parts lack is refused, by the setting, whole."""
+    running = bench(speed=15.0, operator=PUBLIC, cpu="esp32")
+    recorder = Recorder(running.board.url, running.registry, tmp_path)
+    recorder.run(until(4.0))
+    with recorder.client() as client:
+        for words in (["ecg_hz=500"], ["status_s=8", "ecg_hz=125"]):
+            with pytest.raises(CommandError, match="CONFIGURATION_RANGE"):
+                configure(client, signed(running, 1, *words))
+        configure(client, signed(running, 1, "ecg_hz=512"))
+    recorder.run(lambda frames: has(Event.CONFIGURED)(frames) and until(20.0, boot=2)(frames))
+    assert show(recorder)[2]["ecg_hz"] == 512
+    with recorder.client() as client:
+        configure(client, signed(running, 2, "ecg_hz=256"))  # its own, by name
+    recorder.run(lambda frames: has(Event.CONFIGURED, 2)(frames) and until(6.0, boot=3)(frames))
+    frames = recorder.in_order()
+    assert versions(frames) == [(1, 0), (2, 1)]
+    assert rates(frames) == [RATED, RATED | {"ecg_lead_i": 512}, RATED]
+    refused = [number(event, EventKey.SETTING) for event in events(frames, Event.CONFIGURATION_REFUSED)]
+    assert set(refused) == {Setting.ECG_HZ}
+    whole(running, recorder)
+    fast = [frame for frame in frames if frame.boot == 2]
+    assert not list(events(fast, Event.OVERRUN, Event.SENSOR_FAULT))
+    assert len(gather(fast, "ecg_lead_i")) > 18 * 512
+    assert not running.board.refused()
+
+
+def test_a_rate_that_no_part_has_is_refused_before_it_is_signed() -> None:
+    """Words, signer and provisioning refuse what no firmware knows; words say which rates there are."""
+    with pytest.raises(UsageError, match="ecg_hz") as refused:
+        from_words(["ecg_hz=300"])
+    assert "250, 256" in refused.value.advice
+    with pytest.raises(UsageError, match="PPG_HZ"):
+        sign_configuration(Configuration(bytes(32), 1, {Setting.PPG_HZ: 60}), OPERATOR)
+    with pytest.raises(UsageError, match="accel_hz"):
+        check_settings({"accel_hz": 53})
 
 
 def test_one_that_does_not_run_is_given_up(bench: Callable[..., Any], tmp_path: Path) -> None:

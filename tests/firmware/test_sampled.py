@@ -43,6 +43,9 @@ from hal import virtual as hal
 from ring import Ring
 from wiring import make
 end, busy = int(sys.argv[1]), int(sys.argv[2])
+if sys.argv[3]:
+    import rates
+    rates.update([row[0] for row in board.sensors()], type("Config", (), json.loads(sys.argv[3])))
 d = make(hal, board.sensors()[0])
 width = len(d.CHANNELS)
 ring, got, lost, marks, events, off, running = Ring(width, 512), [[] for _ in range(width)], [], [], [], [], False
@@ -90,12 +93,13 @@ print(json.dumps({"got": got, "lost": lost, "marks": marks, "events": events, "o
 def read(tmp_path: Path) -> Callable[..., Any]:
     """Run the script for some seconds of virtual time; returns what it says, and what the chip played."""
 
-    def read(part: str, seconds: int, *faults: dict[str, Any], busy: int = 0) -> Any:
+    def read(
+        part: str, seconds: int, *faults: dict[str, Any], busy: int = 0, rates: dict[str, int] | None = None
+    ) -> Any:
         described = parse(BOARDS[part] + COSTS)
         hardware = Hardware(described, SIGNALS, [{"chip": part, **fault} for fault in faults])
-        done = run(
-            hardware, described, SCRIPT, tmp_path, ROOT / "firmware", [str(seconds * 1_000_000), str(busy)], cpu="esp32"
-        )
+        arguments = [str(seconds * 1_000_000), str(busy), json.dumps(rates) if rates else ""]
+        done = run(hardware, described, SCRIPT, tmp_path, ROOT / "firmware", arguments, cpu="esp32")
         assert done.code == 0, done.output + done.errors
         assert hardware.refused == []
         return json.loads(done.output), hardware.played[part]

@@ -42,6 +42,9 @@ from ring import Ring
 
 end, lock, out, hold, free = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
 sizes, busy, seed = [int(n) for n in sys.argv[6].split(",")], int(sys.argv[7]), 1
+if sys.argv[8]:
+    import rates
+    rates.update([row[0] for row in board.sensors()], type("Config", (), json.loads(sys.argv[8])))
 drivers = [wiring.make(hal, row) for row in board.sensors()]
 drivers.append(Battery(hal.adc(board.BATTERY[0]), board.BATTERY[1], board.BATTERY[2]))
 rings = [Ring(len(d.CHANNELS), n, d.BITS) for d, n in zip(drivers, sizes)]
@@ -177,12 +180,21 @@ def read(tmp_path: Path) -> Callable[..., Reading]:
         hold: tuple[float, float] = (0, 0),
         sizes: str = "256,128,128,16,16",
         busy: int = 0,
+        rates: dict[str, int] | None = None,
         signals: dict[str, list[tuple[int, ...]]] | None = None,
     ) -> Reading:
         hardware = Hardware(BOARD, SIGNALS | (signals or {}), faults, seed, cpu)
         out = tmp_path / "counts"
         times = [str(round(t * 1e6)) for t in hold]
-        arguments = [str(round(seconds * 1e6)), str(int(lock)), str(out), *times, sizes, str(busy)]
+        arguments = [
+            str(round(seconds * 1e6)),
+            str(int(lock)),
+            str(out),
+            *times,
+            sizes,
+            str(busy),
+            json.dumps(rates) if rates else "",
+        ]
         done = run(hardware, BOARD, SCRIPT, tmp_path, firmware, arguments, cpu=cpu, heap="64m")
         assert done.code == 0, done.output + done.errors
         assert hardware.refused == []

@@ -79,7 +79,7 @@ def check_settings(settings: Mapping[str, object]) -> None:
             elif len(bounds) == 2:
                 allowed = f"a whole number from {bounds[0]} to {bounds[1]}"
             elif bounds:
-                allowed = ", ".join(bounds[0]) if bounds[0] else "a text of 1 to 64 bytes"
+                allowed = ", ".join(map(str, bounds[0])) if bounds[0] else "a text of 1 to 64 bytes"
             raise UsageError(f"{name} cannot be {value!r}", advice=f"it is {allowed}; {default!r} if not given")
     on_s, every_s = (settings.get(name, 0) for name in ("on_s", "every_s"))
     if isinstance(on_s, int) and isinstance(every_s, int) and not spec.cycle(on_s, every_s):

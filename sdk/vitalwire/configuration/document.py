@@ -60,7 +60,10 @@ def _setting(settings: Mapping[int, Any], key: int) -> tuple[Setting, int]:
         raise FrameError(f"{key} is no setting", reason="range")
     setting = Setting(key)
     rule = SETTINGS[setting]
-    return setting, integer(settings, setting, rule.least, rule.most)
+    value = integer(settings, setting, rule.least, rule.most)
+    if rule.only and value not in rule.only:
+        raise FrameError(f"{setting.name} out of bounds: {value}", reason="range")
+    return setting, value
 
 
 _DOCUMENT = Document("configuration", spec.AAD_CONFIGURATION, ConfigurationKey, _read)

@@ -49,8 +49,7 @@ def _number(setting: Setting, value: str) -> int:
         number = int(value, 0)
     except ValueError:
         number = -1
-    if not rule.least <= number <= rule.most:
-        raise UsageError(
-            f"{_name(setting)} cannot be {value!r}", advice=f"it is a whole number from {rule.least} to {rule.most}"
-        )
+    if number not in (rule.only or range(rule.least, rule.most + 1)):
+        allowed = ", ".join(map(str, rule.only)) or f"a whole number from {rule.least} to {rule.most}"
+        raise UsageError(f"{_name(setting)} cannot be {value!r}", advice=f"it is {allowed}")
     return number

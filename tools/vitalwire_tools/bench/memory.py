@@ -36,7 +36,7 @@ MOST = "the same with policy `private`, an operator's key and sensors that rest 
 _MARK = "sampled "
 _PROBE = f"""
 import gc, json
-gc.threshold(8192)
+gc.threshold(4096)
 import hal.virtual as hal
 import boot
 from app import App

@@ -88,6 +88,7 @@ def _settings() -> str:
             f"`{key.name}`",
             key.value,
             ", ".join(f"{number} {word}" for number, word in enumerate(rule.words, 1))
+            or ", ".join(map(str, rule.only))
             or f"{rule.least} to {rule.most}",
             rule.default,
             said[key.name],

@@ -87,8 +87,8 @@ SIGNALS_HEAD = """\
 
 SETTINGS_HEAD = """\
 # Generated from vitalwire_protocol/spec.py by `python -m vitalwire_tools.codegen`; do not edit.
-# What may be configured from afar: name: (default, smallest, largest) or (default, words); a word's number is its place
-# from 1 on. NAMES[key] is the name of a key of a configuration. cycle(on_s, every_s): whether the two go together.
+# What may be configured from afar: name: (default, smallest, largest) or (default, all of them); a word's number is its
+# place from 1 on. NAMES[key] is the name of a configuration's key. cycle(on_s, every_s): whether the two go together.
 """
 
 PACK = """
@@ -151,13 +151,14 @@ def render_signals() -> str:
 
 
 def device_settings() -> dict[str, tuple[Any, ...]]:
-    """Return what may be configured from afar as `config.json` has it: (default, least, most) or (default, words)."""
-    return {
-        key.name.lower(): (rule.words[rule.default - 1], rule.words)
-        if rule.words
-        else (rule.default, rule.least, rule.most)
-        for key, rule in spec.SETTINGS.items()
-    }
+    """Return what may be configured from afar as `config.json` has it: (default, least, most) or (default, all)."""
+    return {key.name.lower(): _rule(rule) for key, rule in spec.SETTINGS.items()}
+
+
+def _rule(rule: spec.SettingRule) -> tuple[Any, ...]:
+    if rule.words:
+        return rule.words[rule.default - 1], rule.words
+    return (rule.default, rule.only) if rule.only else (rule.default, rule.least, rule.most)
 
 
 def render_settings() -> str:
