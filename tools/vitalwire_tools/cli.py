@@ -259,6 +259,7 @@ def _plain(name: str, text: str) -> None:
 for each, said in {
     "sign": "One ES256 signature under MicroPython in 256-bit modular multiplications.",
     "policies": "What `sign`, `seal` and `private` cost: an ESP32's time, bytes of a frame.",
+    "rates": "What higher sampling rates cost: an ESP32's time, frames a minute.",
     "device": "What share of an ESP32's time sampling, coding, framing, signing and journal take.",
     "memory": "The heap that the whole firmware needs.",
     "host": "Verify and decode on one core against bare P-256 verification and a plain reader.",

@@ -30,7 +30,7 @@ COMMANDS = (
     ["fhir", "convert"], ["fhir", "lint"], ["fhir", "explain"],
     ["bench"], ["bench", "size"], ["bench", "sign"], ["bench", "device"], ["bench", "memory"], ["bench", "host"],
     ["bench", "latency"], ["bench", "gateway"], ["bench", "fhir"], ["bench", "fhirserver"], ["bench", "readings"],
-    ["bench", "wire"], ["bench", "policies"], ["bench", "shares"], ["bench", "readme"],
+    ["bench", "wire"], ["bench", "policies"], ["bench", "rates"], ["bench", "shares"], ["bench", "readme"],
     ["gateway"], ["gateway", "run"], ["gateway", "check"], ["gateway", "slo"], ["gateway", "forget"],
     ["gateway", "dead"],
     ["gateway", "dead", "list"], ["gateway", "dead", "show"], ["gateway", "dead", "redrive"],

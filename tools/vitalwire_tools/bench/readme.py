@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import device, fhir, fhirserver, gateway, host, latency, memory, policies, readings, sign, size, wire
+from . import device, fhir, fhirserver, gateway, host, latency, memory, policies, rates, readings, sign, size, wire
 
 MARKER = re.compile(r"(<!-- bench -->\n).*?(<!-- end -->)", re.DOTALL)
 Row = tuple[str, str, str]  # what, target, measured
@@ -58,6 +58,11 @@ def _device(result: dict[str, Any]) -> list[Row]:
 def _policies(result: dict[str, Any]) -> list[Row]:
     figures = (f"{name} {100 * one['share']:.1f} %, {one['frame_bytes']:.0f} bytes" for name, one in result.items())
     return [("share of a stock ESP32's time and bytes of a data frame, by policy", "-", "; ".join(figures))]
+
+
+def _rates(result: dict[str, Any]) -> list[Row]:
+    figures = (f"{name} {100 * one['share']:.1f} %" for name, one in result.items())
+    return [("share of a stock ESP32's time, by sampling rates", "-", "; ".join(figures))]
 
 
 def _memory(result: dict[str, Any]) -> list[Row]:
@@ -138,6 +143,7 @@ PARTS: tuple[tuple[str, Callable[[], dict[str, Any]], Callable[[dict[str, Any]],
     ("sign", sign.run, _sign),
     ("device", device.run, _device),
     ("policies", policies.run, _policies),
+    ("rates", rates.run, _rates),
     ("memory", memory.run, _memory),
     ("host", host.run, _host),
     ("latency", latency.run, _latency),

@@ -41,7 +41,7 @@ FLASH, ABOUT = "flash.bin", "board.json"
 MODULES = Path(__file__).parent / "modules"  # what a chip's MicroPython has and the one for this computer has not
 EXIT = 64  # a board process that resets ends with this plus the cause (firmware/hal/virtual.py)
 RAW_REPL = b"raw REPL; CTRL-B to exit\r\n"
-HEAP = 256 * 1024  # bytes: words are twice as long as a chip's, so much as what that has, or less
+HEAP = 256 * 1024  # bytes: room for an update; words are twice as long as a chip's
 OFF_US = 1_000_000  # how long a power cut lasts for the chips
 Say = Callable[[dict[str, Any]], None]
 
