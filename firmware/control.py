@@ -75,6 +75,7 @@ class Control:
     # COMMAND_REBOOT: function(None), to reboot once the links are idle}. `links` are all there are; `link` is the one
     # whose command is handled, None between two.
     trial = _updater = None
+    step = None  # a configuration to be looked at, for the recorder once it has nothing else to do
 
     def __init__(self, thumbprint, texts, secret, boot, nonce, clock, journal, actions):
         self.counter = 0  # the last one accepted
@@ -253,11 +254,11 @@ class Control:
         document = request.get(COMMANDKEY_ARGUMENT)
         if request[COMMANDKEY_COMMAND] == COMMAND_CONFIGURATION:
             fields[COMMANDKEY_REPORTED] = app.reported
-            fields[COMMANDKEY_PENDING] = app.recorder.step is not None
+            fields[COMMANDKEY_PENDING] = (self.step or app.recorder.step) is not None
         elif not isinstance(document, bytes):
             return RESULT_BAD_ARGUMENT
         else:
-            app.recorder.step = lambda now: __import__("twin").take(app, document, now)
+            self.step = lambda now: __import__("twin").take(app, document, now)
         return RESULT_OK
 
     # command: function(self, request, fields of the reply) -> result, or a generator of slices that returns it

@@ -139,6 +139,9 @@ class Recorder:
                 return
         self._data_due += self.frame_us * (1 + (now - self._data_due) // self.frame_us)
         step = self.step
+        if not step:
+            step = self.step = self.control.step
+            self.control.step = None
         if step:
             after = yield from step(now)
             if self.step is step:

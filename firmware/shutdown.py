@@ -16,7 +16,7 @@ def step(app, now, since=-1):
     if now - since < _PATIENCE:
         return lambda now: step(app, now, since)
     recorder = app.recorder
-    recorder.step = None  # the last frame has nothing behind it
+    recorder.step = app.control.step = None  # the last frame has nothing behind it
     app.sense(now, True)
     for stream in app.streams:
         stream.switch(True)
