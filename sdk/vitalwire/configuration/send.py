@@ -42,16 +42,19 @@ def configuring(message: bytes) -> Talk[None]:
     fields: Any = cbor.decode(crypto.sign1_payload(message))
     version = integer(fields, ConfigurationKey.VERSION, 1, MAX_VERSION)
     yield Question(Command.CONFIGURE, message)
+    was_new = False  # to the device
     for _ in range(_LOOKS):
-        yield PAUSE
         is_pending, said = _read((yield Question(Command.CONFIGURATION)))
-        if is_pending:
-            continue
-        if ReportedKey.OUTCOME in said:
-            outcome = integer(said, ReportedKey.OUTCOME, 0, 255)
-            break
-        if integer(said, ReportedKey.NEWEST, 0, MAX_VERSION) >= version:
-            return  # it was taken, and the device starts or has started since
+        is_new = integer(said, ReportedKey.NEWEST, 0, MAX_VERSION) < version
+        if not is_pending:
+            if ReportedKey.OUTCOME in said:
+                outcome = integer(said, ReportedKey.OUTCOME, 0, 255)
+                break
+            if was_new and not is_new:
+                return  # it was taken, and the device has started since
+            yield Question(Command.CONFIGURE, message)  # a start forgot it; once more harms nothing
+        was_new |= is_new
+        yield PAUSE
     else:
         raise CommandError("the device has not looked at its configuration in time")
     if outcome != Result.OK:
