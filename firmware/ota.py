@@ -180,9 +180,14 @@ class Updater:
             import later
 
             hour = later.hour(self._root)
+        before = dict(state)
         self._place.start(state, self._counter)
         slots.store(self._root, state)
-        self._place.switch()
+        try:
+            self._place.switch()
+        except OSError:  # the chip's loader does not take it
+            slots.store(self._root, before)
+            raise
         self._waits = not argument or later.start(self._app, hour)
         return RESULT_OK
 
@@ -226,6 +231,8 @@ class Updater:
             return RESULT_UPDATE_FOREIGN
         if counter <= self._least:
             return RESULT_UPDATE_OLD
+        if counter >> 32:
+            return RESULT_UPDATE_FORGED
         image = kind == UPDATEKIND_IMAGE
         spare = self._spare() if image else None
         if kind != UPDATEKIND_APPLICATION and not spare:

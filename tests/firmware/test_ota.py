@@ -250,6 +250,24 @@ def test_a_whole_image_runs_on_trial_too(bench: Callable[..., Bench]) -> None:
     assert device.send(5) == Result.UPDATE_OLD
 
 
+def test_an_image_that_the_chip_does_not_start_changes_nothing(bench: Callable[..., Bench]) -> None:
+    """The maker signed what is no program of this chip: its loader refuses it, and other updates are taken still."""
+    device = bench()
+    device.knows(image(5))
+    device.do("setattr(device, 'spare', device.loader.spare)")
+    device.do("def fails(label): raise OSError(-0x1503)")  # ESP_ERR_OTA_VALIDATE_FAILED
+    device.do("setattr(device.loader, 'choose', fails)")
+    device.do("device.start()")
+    before = device.do("slots.load('/board')")
+    assert device.send(5) == Result.OK
+    assert device.ask(Command.UPDATE_APPLY, 1)[0] == Result.UPDATE_TOO_BIG
+    assert device.do("slots.load('/board')") == before
+    assert device.ask(Command.UPDATE_STATUS)[0] == Result.OK
+    device.knows(package(5))
+    assert device.send(5) == Result.OK
+    assert device.ask(Command.UPDATE_APPLY, 1)[0] == Result.OK
+
+
 def test_an_image_that_does_not_fit_is_refused(bench: Callable[..., Bench]) -> None:
     """More bytes than the partition has, more than one file, and more than any image may have are refused."""
     device = bench()
@@ -335,6 +353,7 @@ REFUSED: dict[str, tuple[bytes, Result]] = {
     "a key missing": (forged(FIRMWARE=None), Result.UPDATE_FORGED),
     "another version": (forged(VERSION=2), Result.UPDATE_FORGED),
     "counter no number": (forged(COUNTER="9"), Result.UPDATE_FORGED),
+    "counter out of bounds": (forged(COUNTER=1 << 32), Result.UPDATE_FORGED),
     "no files": (forged(FILES=[]), Result.UPDATE_FORGED),
     "file of two parts": (forged(FILES=[["a", 1]]), Result.UPDATE_FORGED),
     "short digest": (forged(FILES=[["a", 1, b"x"]]), Result.UPDATE_FORGED),
