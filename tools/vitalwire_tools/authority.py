@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
@@ -48,11 +48,12 @@ class Authority:
                 raise TrustError("the device's request is for no P-256 key")
             algorithm = asked.signature_hash_algorithm or hashes.SHA256()
             public.verify(asked.signature, asked.tbs_certrequest_bytes, ec.ECDSA(algorithm))
-        except (ValueError, InvalidSignature):
+            subject = asked.subject
+        except (ValueError, InvalidSignature, UnsupportedAlgorithm):
             raise TrustError("the device's request is not signed by its key") from None
-        if asked.subject != _name(device):
+        if subject != _name(device):
             raise TrustError(f"the device's request is not for {device!r}")
-        builder = x509.CertificateBuilder().subject_name(asked.subject).issuer_name(self.certificate.subject)
+        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self.certificate.subject)
         builder = _dated(builder.public_key(public))
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)

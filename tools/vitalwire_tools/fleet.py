@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from vitalwire import crypto
-from vitalwire.errors import UsageError, VitalwireError
+from vitalwire.errors import CommandError, UsageError, VitalwireError
 from vitalwire.registry import Papers, Registry
 from vitalwire_protocol import spec
 
@@ -56,6 +56,7 @@ for name, content in {files!r}.items():
         f.write(content)
 """
 MOST_SSID, LEAST_PASSWORD, MOST_PASSWORD = 32, 8, 63  # bytes (IEEE 802.11, WPA)
+_DEPLOY = "`vitalwire board deploy` puts this firmware on it"
 CERTIFICATE_FILE, TRUST_FILE = "client.der", "ca.der"  # in the board's file system, see firmware/links/tls.py
 
 
@@ -116,21 +117,36 @@ def provision(
         _trust(prompt, hal, signers, replace=replace)
     kept = {} if network.ssid is None else {"ssid": network.ssid.encode(), "psk": network.password.encode()}
     code = _BORN.format(hal=hal, settings=settings, kept=kept)
-    secret, request, board, firmware = json.loads(prompt.run(code).strip().splitlines()[-1])
-    certificate = authority.sign(bytes.fromhex(request), device)
+    secret, request, board, firmware = _born(prompt.run(code))
+    certificate = authority.sign(request, device)
     public = certificate.public_key()
     assert isinstance(public, ec.EllipticCurvePublicKey)
     trust = network.trust or authority.certificate.public_bytes(Encoding.DER)
     files = {CERTIFICATE_FILE: certificate.public_bytes(Encoding.DER), TRUST_FILE: trust}
-    prompt.run(_PAPERS.format(hal=hal, files=files))
     thumbprint = crypto.thumbprint(public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint))
-    registry.enrol(thumbprint, device, secret=bytes.fromhex(secret) if secret else None)
+    registry.enrol(thumbprint, device, secret=secret)  # first: whoever is refused gets no certificate
+    prompt.run(_PAPERS.format(hal=hal, files=files))
     return registry.certify(thumbprint, certificate.public_bytes(Encoding.DER), board, firmware)
 
 
+def _born(said: str) -> tuple[bytes | None, bytes, str, str]:
+    try:
+        secret, request, board, firmware = json.loads(_last(said))
+        if not all(isinstance(text, str) and len(text) <= spec.Limit.MAX_TEXT for text in (board, firmware)):
+            raise ValueError
+        return None if secret is None else bytes.fromhex(secret), bytes.fromhex(request), board, firmware
+    except (ValueError, TypeError, RecursionError):
+        raise CommandError("the board did not answer as this firmware does", advice=_DEPLOY) from None
+
+
+def _last(said: str) -> str:
+    return (said.strip().splitlines() or [""])[-1]
+
+
 def _trust(prompt: Prompt, hal: str, signers: Signers, *, replace: bool) -> None:
-    said = prompt.run(_SIGNERS.format(hal=hal, keys=signers.kept, replace=replace)).strip().splitlines()[-1]
-    _, *others = said.split()
+    word, *others = _last(prompt.run(_SIGNERS.format(hal=hal, keys=signers.kept, replace=replace))).split() or [""]
+    if word != "others":
+        raise CommandError("the board did not answer as this firmware does", advice=_DEPLOY)
     if others:
         raise UsageError(
             f"the board has another {' and another '.join(others)}'s key already, so nothing was changed",

@@ -56,7 +56,8 @@ class Prompt:
         try:
             self._stop()
             kind, number = self.run("import sys\nprint(sys.platform, sys.implementation._mpy)").split()
-        except (NoPrompt, TransportError) as error:
+            architecture = int(number) >> 10 & 15
+        except (NoPrompt, TransportError, ValueError) as error:
             self._close()
             raise TransportError(
                 f"the board on {self.port} gives no prompt",
@@ -69,7 +70,7 @@ class Prompt:
                 f"the board on {self.port} went away: {error.strerror or error}", advice="connect it, then do it again"
             ) from None
         self.virtual = kind != "esp32"
-        self.architecture = ARCHITECTURES.get(int(number) >> 10 & 15, "")
+        self.architecture = ARCHITECTURES.get(architecture, "")
         if not self.virtual:
             self.run(f"sys.path.insert(0, '/{FIRMWARE}')")
         return self
