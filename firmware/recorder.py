@@ -138,14 +138,11 @@ class Recorder:
                 self._part //= 2
                 return
         self._data_due += self.frame_us * (1 + (now - self._data_due) // self.frame_us)
-        step = self.step
-        if not step:
-            step = self.step = self.control.step
+        if not self.step and self.control.step:
+            self.step = self.control.step
             self.control.step = None
-        if step:
-            after = yield from step(now)
-            if self.step is step:
-                self.step = after
+        if self.step:
+            self.step = yield from self.step(now)
 
     def _status(self, now):
         self._status_due = now + self.status_us
