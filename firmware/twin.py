@@ -4,6 +4,7 @@ import gc
 
 from unload import drop
 from wire import (
+    CAUSE_CONFIGURATION,
     EVENT_CONFIGURATION_REFUSED,
     EVENTKEY_CAUSE,
     EVENTKEY_SETTING,
@@ -73,6 +74,7 @@ def _tell(app, result, key, now):
 def _keep(app, version, settings, now):
     # It is new: to flash, then in force.
     follows = None
+    kept = False
     try:
         import desired
 
@@ -88,6 +90,7 @@ def _keep(app, version, settings, now):
             state["newest"] = version
             state["next"] = [version, settings, 0]
             yield from desired.store(root, state)
+            kept = True
             desired = state = last = None
             drop("desired")
             yield from _tidy()
@@ -99,7 +102,10 @@ def _keep(app, version, settings, now):
             if between.put(app, settings, values.all_of(root, before)):
                 follows = lambda now: between.prove(app, now)  # noqa: E731
     except (OSError, MemoryError):
-        result = RESULT_CONFIGURATION_FAILED
+        if kept:
+            app.reboot(CAUSE_CONFIGURATION)  # the next start has it, so that has to come
+        else:
+            result = RESULT_CONFIGURATION_FAILED
     _tell(app, result, 0, now)
     drop("values", "settings", "desired", "between", "twin")
     return follows

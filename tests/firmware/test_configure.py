@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from vitalwire_protocol.spec import Cause, Result
+
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
 
 DEVICE = """
@@ -84,3 +86,42 @@ def test_one_configuration_waits_at_most() -> None:
     """Whoever sends many before a frame ends takes no more room than one: the last is looked at."""
     code = "[ask(COMMAND_CONFIGURE, bytes([n])) for n in range(9)]\nprint((frame(), frame()))"
     assert frames(code) == (([b"\x08"], False), ([], False))
+
+
+KEEPING = """
+import json, os
+import twin
+
+class Between:
+    def put(self, *_):
+        raise MemoryError
+
+class Hal:
+    def files(self):
+        return FOLDER
+
+class Board:
+    hal = Hal()
+    reported = None
+    asked = []
+    def reboot(self, cause):
+        self.asked.append(cause)
+    def report(self, *event):
+        self.asked.append(event)
+
+sys.modules["between"] = Between()
+board = Board()
+for _ in twin._keep(board, 7, {"status_s": 9}, 0):
+    pass
+from cbor import decode
+outcome = decode(board.reported)[REPORTEDKEY_OUTCOME]
+with open(FOLDER + "/desired") as f:
+    print((outcome, board.asked, json.load(f)))
+"""
+
+
+def test_what_is_kept_is_never_said_to_have_failed(tmp_path: Path) -> None:
+    """Once it is in flash a configuration is taken: where there is no room to go on with it, a start brings it."""
+    code = "del sys.modules['twin']\n" + f"FOLDER = {str(tmp_path)!r}\n" + KEEPING
+    taken = {"newest": 7, "now": [0, {}], "next": [7, {"status_s": 9}, 0]}
+    assert frames(code) == (Result.OK, [Cause.CONFIGURATION], taken)
