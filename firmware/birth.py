@@ -1,6 +1,7 @@
 # A new board's key, made on the board and never told, and its request for a certificate (PKCS #10, RFC 2986). Called
 # from the prompt, by `vitalwire board provision`. What is signed here is made here.
 import json
+import os
 from hashlib import sha256
 
 from config import Config
@@ -41,8 +42,9 @@ def configure(hal, given):
     except OSError:
         settings = {}
     settings.update(given)
-    with open(path, "w") as f:
+    with open(path + ".new", "w") as f:
         json.dump(settings, f)
+    os.rename(path + ".new", path)  # old or new, whole, whenever the power goes
 
 
 def _der(tag, body):
