@@ -312,9 +312,9 @@ def test_a_renamed_device_is_named(charted: Charted) -> None:
      b'{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Observation","id":1}}]}', b'{"a": NaN}'],
 )  # fmt: skip
 def test_what_is_no_bundle(tmp_path: Path, text: bytes) -> None:
-    """A file that is no Bundle of resources is refused with a clear error."""
+    """A file that is no Bundle of resources is refused by its name."""
     (tmp_path / "x.json").write_bytes(text)
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match=r"x\.json"):
         list(read(tmp_path / "x.json"))
 
 

@@ -62,6 +62,8 @@ def read(path: Path) -> Iterator[Resource]:
             yield from _lines(file) if path.suffix.lower() in NDJSON else _bundle(file)
     except OSError as error:
         raise TransportError(f"cannot read {path}: {error.strerror}") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}", reason=error.reason) from None
 
 
 def _lines(file: IO[bytes]) -> Iterator[Resource]:
