@@ -99,7 +99,8 @@ class _Errand:
                     answer = {}
                 else:
                     answer = await self._ask(question)
-                    await self._note(question)
+                    if isinstance(answer, Mapping):
+                        await self._note(question)
         except StopIteration as end:
             found: bool | None = end.value
             return found
@@ -128,7 +129,7 @@ class _Errand:
                 return refusal(question.command, found)
 
     async def _note(self, question: Question) -> None:
-        """Note that a question was answered: what it began at once, how far it is now and then."""
+        """Note that the device does what it was asked to: what it began at once, how far it is now and then."""
         stage = _STAGES.get(question.command, self._stage)
         if stage is not self._stage or time.monotonic() - self._noted > NOTE:
             await asyncio.to_thread(self._jobs.advance, self._job, stage, self._done)

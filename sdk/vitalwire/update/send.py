@@ -16,6 +16,7 @@ from .package import Package
 _BLOCK = 384  # bytes of an update in one command: the rest of MAX_COMMAND is its COSE and its own fields
 _MOST = Limit.MAX_FRAME + Limit.MAX_UPDATE_FILES * Limit.MAX_UPDATE_FILE  # more than a whole image
 _STUBBORN = 3  # times that a device may lose what it had before this gives up
+_STARTED_SINCE = (Result.NO_UPDATE.name, Result.BAD_ARGUMENT.name)  # none is whole in this boot; one is on trial
 
 
 class Progress(Protocol):
@@ -83,6 +84,7 @@ def installing(
     `at_once`: the device is to start it as its settings say, otherwise whenever it starts; `started`: it was told
     so before. CommandError when the device refuses it.
     """
+    lost = 0
     while True:
         try:
             status = yield Question(Command.UPDATE_STATUS)
@@ -98,8 +100,13 @@ def installing(
         if started or counter == package.manifest.counter:
             return counter == package.manifest.counter
         yield from bringing(package, progress)
-        yield Question(Command.UPDATE_APPLY, int(at_once))
-        started = True
+        try:
+            yield Question(Command.UPDATE_APPLY, int(at_once))
+            started = True
+        except CommandError as error:
+            lost += 1
+            if error.reason not in _STARTED_SINCE or lost == _STUBBORN:
+                raise  # else it has started since it was whole, perhaps for this question, whose answer was lost
 
 
 def _confirmed(fields: Mapping[int, Any]) -> int:
