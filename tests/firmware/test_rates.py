@@ -81,19 +81,34 @@ def test_parts_without_a_fifo(part: str, hertz: int, read_sampled: Callable[...,
     assert (said["lost"], said["marks"], said["events"]) == ([], [], [])
 
 
-def test_what_may_be_configured_is_what_the_parts_have() -> None:
-    """The contract names each rate that a part of its kind has and no other; a part's own rate is its driver's."""
+def rows() -> dict[str, list[int]]:
+    """Return the rates of each part that has more than one, its own first."""
     table: dict[str, list[int]] = {}
     for row in str(constants((FIRMWARE / "rates.py").read_text())["_ROWS"]).splitlines():
         part, hertz, *_ = row.split()
         table.setdefault(part, []).append(int(hertz))
+    return table
+
+
+def test_the_rates_that_are_documented_are_those_there_are() -> None:
+    """The table of firmware/README.md names each part's rates and no other."""
+    text = (FIRMWARE / "README.md").read_text().partition("### Sampling rates")[2].partition("\n\nAnother")[0]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.strip().splitlines()[2:]]
+    assert {part: [int(own), *map(int, also.split(","))] for part, _, own, also in cells} == {
+        part: [own, *sorted(others)] for part, (own, *others) in rows().items()
+    }
+
+
+def test_what_may_be_configured_is_what_the_parts_have() -> None:
+    """The contract names each rate that a part of its kind has and no other; a part's own rate is its driver's."""
+    table = rows()
     had: dict[Setting, set[int]] = {}
     kinds = {"ecg": Setting.ECG_HZ, "ppg": Setting.PPG_HZ, "accel": Setting.ACCEL_HZ}
     for found in map(driver, parts()):
         channels: Any = found["CHANNELS"]
         setting = kinds.get(channels[0].partition("_")[0])
-        if setting:
-            rows = table[found["PART"]]
-            assert (rows[0], 1) == found["RATE"]
-            had.setdefault(setting, {0}).update(rows)
+        if setting and found["PART"] in table:
+            own, *others = table[found["PART"]]
+            assert (own, 1) == found["RATE"]
+            had.setdefault(setting, {0}).update({own, *others})
     assert had == {setting: set(SETTINGS[setting].only) for setting in kinds.values()}
