@@ -14,6 +14,7 @@ MOST_UNSENT = 64 << 10  # bytes of answers that a peer may leave unread
 IDLE = 60.0  # seconds without a byte: a device answers a ping each 3 s
 FIRST_WAIT = 0.25  # seconds until a lost peer is tried again; doubles, up to
 LONGEST_WAIT = 10.0
+STOPPED = "the gateway lets go"
 
 
 async def join(
@@ -37,6 +38,9 @@ async def join(
         while data := await _read(reader):
             port.give(data)
             await port.room()
+    except asyncio.CancelledError:
+        why = STOPPED
+        raise
     except TimeoutError:
         why = f"silent for {IDLE:g} s"
     except OSError as error:  # TLS's errors are some of these
