@@ -12,7 +12,9 @@ from wire import (
 
 _GATHER = const(1_000_000)  # us between event frames, so that a loose electrode costs no signature a beat
 _RETRY = const(1_000_000)  # us until a frame is tried again that a full journal refused
-_TAKES = const(600_000)  # us that a frame may take to be made: no other is begun so shortly before one of data
+# us that a frame may take to be made: no other is begun so shortly before one of data, but right after one, because
+# there is no other time where frames are short
+_TAKES = const(600_000)
 _PARTS = const(64)
 
 
@@ -22,6 +24,7 @@ class Recorder:
     # be done once a frame of data is made, when there is most room: a generator of slices, called with the ticks, that
     # returns the next step or None.
     step = None
+    _after = True  # right after a frame of data that was made in time, or before the first
 
     def __init__(self, maker, control, streams, scalars, frame_us, status_us, counters):
         self.maker = maker
@@ -66,14 +69,17 @@ class Recorder:
         if now >= self._data_due:
             return self.data(now)
         self.due = self._data_due
-        if now + _TAKES < self._data_due or self.frame_us < 2 * _TAKES:
+        after = self._after
+        self._after = False
+        if after or now + _TAKES < self._data_due:
+            # the rarer one first, so that neither keeps the other waiting
+            if now >= self._status_due:
+                return self._status(now)
+            self.due = min(self.due, self._status_due)
             if self.events or self.maker.journal.dropped:
                 if now >= self._events_due:
                     return self.tell(now)
                 self.due = min(self.due, self._events_due)
-            if now >= self._status_due:
-                return self._status(now)
-            self.due = min(self.due, self._status_due)
         return None
 
     def _made(self, seq, now):
@@ -137,12 +143,15 @@ class Recorder:
             if self._part > 1:
                 self._part //= 2
                 return
-        self._data_due += self.frame_us * (1 + (now - self._data_due) // self.frame_us)
+        late = now - self._data_due
+        self._data_due += self.frame_us * (1 + late // self.frame_us)
         if not self.step and self.control.step:
             self.step = self.control.step
             self.control.step = None
         if self.step:
             self.step = yield from self.step(now)
+        else:
+            self._after = 4 * late < self.frame_us
 
     def _status(self, now):
         self._status_due = now + self.status_us
