@@ -15,7 +15,9 @@ from wire import (
 
 def put(app, settings, before):
     # Returns whether the board goes on with these settings, by name, in place of those before.
-    for name in ("frame_ms", "policy", "on_s", "every_s", "ecg_hz", "ppg_hz", "accel_hz"):
+    from settings import STARTS
+
+    for name in STARTS:
         if settings[name] != before[name]:
             app.reboot(CAUSE_CONFIGURATION)
             return False

@@ -1,6 +1,7 @@
 # Sampling rates besides the drivers' own: which there are, and drivers put to them before they are made. Loaded where
 # one is configured or asked for.
 from micropython import const
+from settings import NAMES
 from stream import DELAY
 
 # Part, hertz, and what registers hold then, in hexadecimal, by the data sheets that the drivers name; a part's own rate
@@ -51,7 +52,7 @@ def values(drivers, name):
 def update(drivers, config):
     # Once: returns the length of a frame. What the parts cannot do is as if it had not been set.
     before, usual = _load(drivers)
-    for name in ("ecg_hz", "ppg_hz", "accel_hz"):
+    for name in [name for name in NAMES.values() if name.endswith("_hz")]:
         hertz = getattr(config, name)
         if hertz not in values(drivers, name):
             setattr(config, name, 0)

@@ -1,6 +1,7 @@
 # Generated from vitalwire_protocol/spec.py by `python -m vitalwire_tools.codegen`; do not edit.
 # What may be configured from afar: name: (default, smallest, largest) or (default, all of them); a word's number is its
-# place from 1 on. NAMES[key] is the name of a configuration's key. cycle(on_s, every_s): whether the two go together.
+# place from 1 on. NAMES[key] is the name of a configuration's key. STARTS: what takes a start. cycle(on_s, every_s):
+# whether the two go together.
 SETTINGS = {
     "frame_ms": (2000, 250, 8000),
     "status_s": (60, 1, 3600),
@@ -37,6 +38,15 @@ NAMES = {
     15: "ppg_hz",
     16: "accel_hz",
 }
+STARTS = (
+    "frame_ms",
+    "policy",
+    "on_s",
+    "every_s",
+    "ecg_hz",
+    "ppg_hz",
+    "accel_hz",
+)
 
 
 def cycle(on_s, every_s):

@@ -646,6 +646,7 @@ class SettingRule:
     """The bounds of a setting and its value where nobody sets it.
 
     `words`: names of the values from 1 on. `only`: the values there are, where they are not all between the bounds.
+    `starts`: whether it takes a start, instead of changing between two frames.
     """
 
     default: int
@@ -653,33 +654,34 @@ class SettingRule:
     most: int
     words: tuple[str, ...] = ()
     only: tuple[int, ...] = ()
+    starts: bool = False
 
 
-def _words(default: int, *words: str) -> SettingRule:
-    return SettingRule(default, 1, len(words), words)
+def _words(default: int, *words: str, starts: bool = False) -> SettingRule:
+    return SettingRule(default, 1, len(words), words, starts=starts)
 
 
-def _only(*values: int) -> SettingRule:
-    return SettingRule(values[0], min(values), max(values), only=values)
+def _rates(*values: int) -> SettingRule:
+    return SettingRule(0, 0, max(values), only=(0, *values), starts=True)
 
 
 SETTINGS: dict[Setting, SettingRule] = {
-    Setting.FRAME_MS: SettingRule(2000, 250, 8000),
+    Setting.FRAME_MS: SettingRule(2000, 250, 8000, starts=True),
     Setting.STATUS_S: SettingRule(60, 1, 3600),
     Setting.WHEN_FULL: _words(1, "drop", "stop"),
-    Setting.POLICY: _words(Policy.SIGN, *(policy.name.lower() for policy in Policy)),
+    Setting.POLICY: _words(Policy.SIGN, *(policy.name.lower() for policy in Policy), starts=True),
     Setting.SEAL_FRAMES: SettingRule(32, 2, Limit.MAX_GROUP),
     Setting.SEAL_S: SettingRule(60, 1, 3600),
     Setting.LOG_LEVEL: _words(LogLevel.INFO, *(level.name.lower() for level in LogLevel)),
     Setting.CHANNELS_OFF: SettingRule(0, 0, (1 << Limit.MAX_CHANNELS) - 1),
     Setting.LOW_MV: SettingRule(0, 0, 5000),
-    Setting.ON_S: SettingRule(0, 0, 3600),
-    Setting.EVERY_S: SettingRule(0, 0, 86400),
+    Setting.ON_S: SettingRule(0, 0, 3600, starts=True),
+    Setting.EVERY_S: SettingRule(0, 0, 86400, starts=True),
     Setting.BATCH_S: SettingRule(0, 0, 86_400),
     Setting.UPDATE_HOUR: SettingRule(24, 0, 24),
-    Setting.ECG_HZ: _only(0, 125, 128, 250, 256, 500, 512),
-    Setting.PPG_HZ: _only(0, 50, 100, 200),
-    Setting.ACCEL_HZ: _only(0, 26, 52, 104, 208),
+    Setting.ECG_HZ: _rates(125, 128, 250, 256, 500, 512),
+    Setting.PPG_HZ: _rates(50, 100, 200),
+    Setting.ACCEL_HZ: _rates(26, 52, 104, 208),
 }
 
 

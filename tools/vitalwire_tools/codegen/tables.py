@@ -91,11 +91,12 @@ def _settings() -> str:
             or ", ".join(map(str, rule.only))
             or f"{rule.least} to {rule.most}",
             rule.default,
+            "yes" if rule.starts else "",
             said[key.name],
         )
         for key, rule in spec.SETTINGS.items()
     )
-    return _table(("name", "key", "values", "default", "meaning"), rows)
+    return _table(("name", "key", "values", "default", "takes a start", "meaning"), rows)
 
 
 SPECIAL: dict[str, Callable[[], str]] = {

@@ -88,7 +88,8 @@ SIGNALS_HEAD = """\
 SETTINGS_HEAD = """\
 # Generated from vitalwire_protocol/spec.py by `python -m vitalwire_tools.codegen`; do not edit.
 # What may be configured from afar: name: (default, smallest, largest) or (default, all of them); a word's number is its
-# place from 1 on. NAMES[key] is the name of a configuration's key. cycle(on_s, every_s): whether the two go together.
+# place from 1 on. NAMES[key] is the name of a configuration's key. STARTS: what takes a start. cycle(on_s, every_s):
+# whether the two go together.
 """
 
 PACK = """
@@ -165,7 +166,9 @@ def render_settings() -> str:
     """Return the text of `firmware/settings.py`."""
     rows = "".join(f"    {json.dumps(name)}: {_text(rule)},\n" for name, rule in device_settings().items())
     names = "".join(f"    {key.value}: {json.dumps(key.name.lower())},\n" for key in spec.SETTINGS)
-    return f"{SETTINGS_HEAD}SETTINGS = {{\n{rows}}}\nNAMES = {{\n{names}}}\n\n\n{_plain(spec.cycle)}\n"
+    starts = "".join(f"    {json.dumps(key.name.lower())},\n" for key, rule in spec.SETTINGS.items() if rule.starts)
+    tables = f"SETTINGS = {{\n{rows}}}\nNAMES = {{\n{names}}}\nSTARTS = (\n{starts})\n"
+    return f"{SETTINGS_HEAD}{tables}\n\n{_plain(spec.cycle)}\n"
 
 
 def _plain(function: Callable[..., object]) -> str:
