@@ -30,4 +30,5 @@ def spread(count: int, end: float, length: float, period: float, before: float, 
     times: Floats = np.arange(count, dtype=np.float64) * ((end - start) / max(1, count - 1))
     times += start
     times[-1] = end
-    return times
+    # far from 1970 a float is coarse, and what was rounded must not go back either
+    return np.clip(np.minimum(times, end, out=times), before, after, out=times)

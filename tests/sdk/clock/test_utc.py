@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.sdk.clock.simulation import CHIPS, DESCRIPTOR, LATE, RATES, TOLERANCE, UTC0, Reader, Simulation
 
@@ -106,6 +106,7 @@ def test_a_time_set_event_tells_utc() -> None:
         max_size=40,
     )
 )
+@example([(1, 1, 47, 1, 18_446_744_073_709_549_663, 0, 0, 1), (1, 2, 0, 137, None, 0, 1, 136)])  # rounding, then
 @settings(max_examples=150, deadline=None)
 def test_whatever_a_device_claims_is_survived(
     claims: list[tuple[int, int, int, int, int | None, int, int, int]],
