@@ -12,7 +12,7 @@ from pathlib import Path
 
 import cbor2
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.sdk.captures import DESCRIPTOR, FRAMES, HEADER, frame, raws
 
@@ -94,6 +94,8 @@ def test_what_is_no_capture_is_neither_read_nor_touched(tmp_path: Path, data: by
 
 
 @given(st.integers(0, 2**32), st.integers(0, 255), st.integers(0, 3))
+@example(1, 0x1A, 0)  # the note's key, and with its frame it would be one note
+@example(2, 0x59, 0)  # its value, and it would be a note around all that follows
 @settings(max_examples=300, deadline=None)
 def test_damage_in_the_middle_is_reported_and_costs_no_other_frame(position: int, value: int, width: int) -> None:
     """Overwritten bytes lose at most the records they touch; the rest is read, and the loss is seen."""

@@ -76,7 +76,8 @@ def frame_end(data: bytes, at: int) -> int:
 def note(data: bytes, at: int) -> tuple[int | None, int]:
     """Return the time of arrival that the note at `at` tells (None if it tells none) and the offset after it.
 
-    Unknown keys are skipped. Raises IncompleteError or FormError.
+    Unknown keys are skipped, but no frame with them: damage can make a note of several items. Raises IncompleteError or
+    FormError.
     """
     item: cbor.Item
     try:
@@ -87,6 +88,8 @@ def note(data: bytes, at: int) -> tuple[int | None, int]:
         raise FormError(str(error)) from None
     if not isinstance(item, dict):
         raise FormError("neither a frame nor a note")
+    if FRAME_HEAD.search(data, at, at + end):
+        raise FormError("a note around a frame")
     received = item.get(NoteKey.RECEIVED)
     return received if type(received) is int and 0 <= received < MAX_TIME else None, at + end
 
