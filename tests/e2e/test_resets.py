@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import struct
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.waiting import FAR
+from tests.waiting import FAR, wait
 
 from vitalwire.client import Client
 from vitalwire.crypto import thumbprint
@@ -56,3 +59,17 @@ def test_a_board_may_lie_in_a_relative_folder(tmp_path: Path, monkeypatch: pytes
         registry.enrol(thumbprint(identity.public_key), "virtual", secret=identity.secret)
         with Client(board.url, registry=registry, state=ReplayState()) as client:
             assert client.receive(FAR)
+
+
+def test_a_board_that_resets_for_ever_can_be_ended(tmp_path: Path) -> None:
+    """Nobody has read what its process said of thousands of boots, and it ends all the same when it is told to."""
+    create(tmp_path / "board")
+    loops = {"loops.py": f"import hal.virtual as hal\nhal.reset({Cause.COMMAND})\n"}
+    board = VirtualBoard(Options(tmp_path / "board", modules=loops, start="loops"))
+    said = board._process.stdout
+    assert said
+    room = fcntl.fcntl(said, fcntl.F_SETPIPE_SZ, 4096)  # of 64 KiB, which would take minutes to fill
+    word = struct.pack("i", 0)
+    wait(lambda: struct.unpack("i", fcntl.ioctl(said, termios.FIONREAD, word))[0] > room - 40)
+    board.stop()
+    assert board._process.returncode == 0

@@ -72,9 +72,8 @@ class VirtualBoard:
 
     def stop(self) -> None:
         """End the board."""
-        if self._process.poll() is None and self._process.stdin:
-            self._process.stdin.close()
-            self._process.wait(timeout=30)
+        if self._process.poll() is None:
+            self._process.communicate(timeout=30)  # reads what it still has to say, which it may be waiting to
         if self._process.stdout:
             self._process.stdout.close()
 
