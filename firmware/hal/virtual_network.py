@@ -25,6 +25,9 @@ class WLAN:
     def disconnect(self):
         self._given = None
 
+    def ifconfig(self):
+        return ("127.0.0.1", "255.0.0.0", "0.0.0.0", "0.0.0.0")  # this computer finds names by itself
+
     def isconnected(self):
         try:
             with open(self._air) as f:

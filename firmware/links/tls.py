@@ -1,6 +1,6 @@
 # A stream over TCP and TLS, each side proven by its certificate. Connects out, and again whenever the connection is
-# lost: later and later, and a little by chance. Knows no packets. Nothing waits but what cannot be done in pieces,
-# looking up a name and the arithmetic of a handshake; that is announced, so that every FIFO is emptied first.
+# lost: later and later, and a little by chance. Knows no packets. Nothing waits but what cannot be done in pieces, the
+# arithmetic of a handshake; that is announced, so that every FIFO is emptied first.
 #
 # Files of the board: ca.der, who must have signed the other side's certificate; client.der, this board's own, for the
 # key that signs its frames. What that key signs for TLS begins with 0x01 or 0x20, a frame's structure with 0x84, so
@@ -12,6 +12,7 @@ import ssl
 
 from micropython import const
 
+from links.names import Lookup
 from links.wifi import start, stop
 
 _PATIENCE = const(15_000_000)  # us for a connection and its handshake
@@ -64,8 +65,9 @@ class Tls:
         self._online = online
         self._host, _, port = peer.rpartition(":")
         self._port = int(port)
+        self._name = Lookup(hal, self._host)
+        self._address = ""
         self._context = context
-        self._address = None
         self._tcp = self._tls = None
         self._poll = select.poll()
         self._tries = 0
@@ -93,8 +95,6 @@ class Tls:
         if self._tcp:
             self._poll.unregister(self._tcp)
         self._tls = self._tcp = None
-        if not self.up:
-            self._address = None
         self.up = False
         self.session += 1
         self.why = self._host + ": " + why.strip()
@@ -107,6 +107,7 @@ class Tls:
         if self._tcp:
             self.lose("")
             self.why = ""
+        self._name.end()
         self._tries = self._at = 0
         self._next = self._rest
         stop()
@@ -116,19 +117,22 @@ class Tls:
     def _rest(self, now):
         if now < self._at or not self._context or not self._online(now):
             return None
+        address = self._name.find(now)
+        if not address:
+            return None
+        self._address = address
         self._next = self._open
         return ("long", 0)
 
     def _open(self, now):
-        if not self._address:
-            self._address = socket.getaddrinfo(self._host, self._port, 0, socket.SOCK_STREAM)[0]
-        tcp = self._tcp = socket.socket(self._address[0], socket.SOCK_STREAM)
+        family, _, _, _, peer = socket.getaddrinfo(self._address, self._port, 0, socket.SOCK_STREAM)[0]
+        tcp = self._tcp = socket.socket(family, socket.SOCK_STREAM)
         self._poll.register(tcp, select.POLLOUT)
         tcp.setblocking(False)
         self._at = now + _PATIENCE
         self._next = self._connect
         try:
-            tcp.connect(self._address[-1])
+            tcp.connect(peer)
         except OSError as e:
             if e.errno != errno.EINPROGRESS:
                 raise

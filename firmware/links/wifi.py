@@ -6,6 +6,8 @@ import socket
 
 from micropython import const
 
+from links.names import Lookup
+
 _TRY = const(15_000_000)  # us for an association; doubles
 _DOUBLES = const(5)  # times
 _ASK = const(5_000_000)  # us until the date is asked for again
@@ -39,7 +41,8 @@ class Wifi:
     def __init__(self, hal, station, ntp, port=_NTP):
         self._hal = hal
         self._make = station
-        self._ntp = ntp, port
+        self._name = Lookup(hal, ntp)
+        self._port = port
         self._at = self._asked = 0
         self._tries = 0
         self._socket = None
@@ -63,6 +66,7 @@ class Wifi:
         if not self._active:
             return
         self._end()
+        self._name.end()
         self._tries = self._at = self._asked = 0
         try:
             self._station.disconnect()  # else the chip would try to get back what it loses
@@ -95,8 +99,10 @@ class Wifi:
     def _date(self, now):
         try:
             if not self._asked or now - self._asked > _ASK:
-                self._asked = now
-                self._ask()
+                address = self._name.find(now)
+                if address:
+                    self._asked = now
+                    self._ask(address)
             if self._socket and self._told():  # raises while there is no answer
                 self._end()
                 return True
@@ -109,13 +115,12 @@ class Wifi:
             self._socket.close()
             self._socket = None
 
-    def _ask(self):
+    def _ask(self, address):
         self._end()
-        address = socket.getaddrinfo(*self._ntp)[0][-1]
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._nonce = self._hal.random(8)  # comes back as the time we asked at
-        self._socket.connect(address)
+        self._socket.connect(socket.getaddrinfo(address, self._port)[0][-1])
         self._socket.send(b"\x23" + bytes(39) + self._nonce)
 
     def _told(self):

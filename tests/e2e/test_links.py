@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import queue
 import random
+import socket
 from contextlib import suppress
 
 import paho.mqtt.client as paho
 import pytest
+from tests.dnsmasq import Dnsmasq
 from tests.mosquitto import Mosquitto
+from tests.sinks.servers import free_port
 from tests.waiting import FAR
 
 from vitalwire.frame import parse
@@ -128,6 +131,50 @@ async def test_without_its_wifi_a_board_waits(ward: Ward) -> None:
         assert not ward.seqs()
         air.write_text("ward\ncorrect horse")
         await ward.whole(20)
+
+
+# The air's access point names a server whose port is the test's.
+NAMED = """
+from hal.virtual_network import WLAN
+from links.names import Lookup
+Lookup.port = {}
+WLAN.ifconfig = lambda self: ("127.0.0.1", "255.0.0.0", "127.0.0.1", "127.0.0.1")
+import main
+"""
+
+
+@pytest.mark.asyncio
+async def test_without_a_name_server_a_board_records_on(ward: Ward) -> None:
+    """While nobody says where the gateway is, no sensor waits; once somebody does, all frames come, and the gateway
+    is found again after it was away, though the name server is silent by then."""
+    air = ward.folder / "air"
+    air.write_text("ward\nword")
+    names = Dnsmasq(ward.folder / "dns", free_port(), ["host-record=gateway.test,127.0.0.1"])
+    board = ward.board(
+        [f"tls://gateway.test:{ward.port}"],
+        lambda identity: {**ward.authority.device(identity), "ssid": b"ward", "psk": b"word"},
+        extra={"AIR": str(air)},
+        modules={"named.py": NAMED.format(names.port)},
+        start="named",
+        watchdog=5.0,
+    )
+    ward.site.configure(ward.listen(ward.authority.server("gateway.test")), NOWHERE)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", names.port))
+        async with ward.site.running():
+            await asyncio.sleep(7)  # longer than a lookup
+            assert not ward.seqs()
+    with names:
+        async with ward.site.running():
+            await ward.whole(100)
+    async with ward.site.running():
+        await ward.whole(len(ward.seqs()) + 20)
+    board.deepest()
+    assert [event["event"] for event in board.events].count("boot") == 1
+    alone = [
+        event for event in ward.events() if event.ticks < 30_000_000
+    ]  # nobody was found, let alone shaken hands with
+    assert not [event for event in alone if event.code == Event.OVERRUN]
 
 
 class Wire:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.dnsmasq import Dnsmasq
+from tests.sinks.servers import free_port
 from tests.waiting import FAR
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -37,6 +39,8 @@ class Hal:
         return self.kept.get(name)
     def random(self, n):
         return bytes(range(n))
+    def station(self):
+        return station
     def date(self, seconds=None):
         if seconds is not None:
             self.now = seconds
@@ -47,10 +51,10 @@ def air(text):
 S = 1_000_000
 hal = Hal()
 station = Station(sys.argv[1], lambda: 0)
-def begin(dead=0):
+def begin(dead=0, ntp="127.0.0.1"):
     global wifi
     station.dead = dead
-    wifi = Wifi(hal, lambda: station, "127.0.0.1", int(sys.argv[2]))
+    wifi = Wifi(hal, lambda: station, ntp, int(sys.argv[2]))
 begin()
 def until(now, limit=3000):
     # asks once a second until there is a network; returns when that was
@@ -171,3 +175,16 @@ def test_a_date_that_no_chip_can_hold_is_none(tmp_path: Path, micropython: Run) 
         server, port = _serve(lambda asked, utc=utc: [_answer(asked, utc=utc)])  # type: ignore[misc]
         assert run(tmp_path, micropython, DATE, port) == [held, utc if held else 946_684_803]
         server.close()
+
+
+def test_a_time_server_has_a_name(tmp_path: Path, micropython: Run) -> None:
+    """Its address is asked for in the background; until there is one, and its answer, the chip has no date."""
+    server, port = _serve(lambda asked: [_answer(asked)])
+    script = (
+        "from links.names import Lookup\nbegin(ntp='time.test')\n"
+        "WLAN.ifconfig = lambda self: ('', '', '', '127.0.0.1')\nLookup.port = {}\n" + DATE
+    )
+    assert run(tmp_path, micropython, script.format(free_port()), port) == [False, 946_684_803]
+    with Dnsmasq(tmp_path / "dns", free_port(), ["host-record=time.test,127.0.0.1"]) as names:
+        assert run(tmp_path, micropython, script.format(names.port), port) == [True, UTC]
+    server.close()
