@@ -82,7 +82,9 @@ class Tls:
             return self._next(now)
         except (OSError, ValueError) as e:
             self.lose(str(e.args[-1]))
-            return ("bytecode", 500)
+        except MemoryError:
+            self.lose("no memory")  # there may be more by then
+        return ("bytecode", 500)
 
     def lose(self, why):
         # end what there is, and try again later

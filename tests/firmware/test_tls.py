@@ -30,6 +30,22 @@ while not stream.why and len(echo) < 6 and time.ticks_diff(end, time.ticks_ms())
     time.sleep_ms(1)
 print(json.dumps([stream.up, echo.decode(), stream.why]))
 """
+# The same, after there was no memory for the first connection.
+FULL = """
+class Full:
+    def wrap_socket(self, socket, **how):
+        raise MemoryError
+context, stream._context = stream._context, Full()
+end = time.ticks_add(time.ticks_ms(), 10000)
+whys = []
+while not stream.up and time.ticks_diff(end, time.ticks_ms()) > 0:
+    stream.step(time.ticks_us())
+    if stream.why not in whys:
+        whys.append(stream.why)
+        stream._context = context if stream.why else stream._context
+    time.sleep_ms(1)
+print(json.dumps([stream.up, whys]))
+"""
 TIMES = """
 tries = []
 for now in range(0, 400_000_000, 50_000):
@@ -129,6 +145,12 @@ def test_a_wrong_device_is_refused(desk: ServerDesk, what: str) -> None:
     assert echo == ""
     assert why
     assert server.got == b""
+
+
+def test_without_memory_for_a_connection_it_is_tried_again(desk: ServerDesk) -> None:
+    """The board goes on, says what was missing, and is connected once there is enough."""
+    server = desk.serve(desk.authority.server())
+    assert desk.run(FULL, server.port) == [True, ["", "localhost: no memory"]]
 
 
 @pytest.mark.parametrize("damage", [None, b"", b"\x30\x82"])
