@@ -110,7 +110,11 @@ class Ble:
             if not self._came:
                 return 0
             self._came = False
-            self._waiting = memoryview(self._ble.gatts_read(self._to_device))
+            try:
+                self._waiting = memoryview(self._ble.gatts_read(self._to_device))
+            except MemoryError:
+                self.bad += 1
+                return 0  # lost, like a packet on the air
         n = min(len(buffer), len(self._waiting))
         buffer[:n] = self._waiting[:n]
         self._waiting = self._waiting[n:] if n < len(self._waiting) else None

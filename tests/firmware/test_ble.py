@@ -236,6 +236,18 @@ def test_an_interrupt_without_room_costs_only_itself(air: Air, bledevice: Device
     wait(lambda: b"".join(reader.got) == b"more")
 
 
+def test_bytes_there_is_no_room_for_are_lost_and_nothing_else(air: Air, bledevice: Device) -> None:
+    """Where there is no memory to take what a central wrote, that is counted, the board goes on, and the next is read."""
+    reader = Reader(air).connect()
+    reader.grant(1)
+    bledevice.do("read = ble._ble.gatts_read; ble._ble.gatts_read = lambda handle: bytearray(1 << 40)")
+    reader.write(spec.BLE_TO_DEVICE, b"lost")
+    bledevice.until("ble.bad", 1)
+    bledevice.do("read(ble._to_device); ble._ble.gatts_read = read")
+    reader.write(spec.BLE_TO_DEVICE, b"more")
+    bledevice.until("bytes(came)", b"more")
+
+
 def test_a_bond_survives_a_restart(air: Air, bledevice: Device) -> None:
     """The device keeps its bonds in its store: after a restart a known central gets the stream without passkey."""
     reader = Reader(air).connect()
