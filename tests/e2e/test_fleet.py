@@ -97,7 +97,7 @@ def test_a_fleet_goes_on_where_it_stopped(
     (tmp_path / "list.csv").write_text(f"device,port\nnorth,/dev/nowhere\nsouth,{board.port}\n")
     assert main(["fleet", str(tmp_path / "list.csv"), *where]) == 1
     said = capsys.readouterr().err
-    assert "north: cannot open /dev/nowhere" in said
+    assert "north: cannot open /dev/nowhere; `vitalwire ports` lists ports" in said
     assert "south: done" in said
     with Registry(registry) as trusted:
         assert [device.name for device in trusted] == ["south"]

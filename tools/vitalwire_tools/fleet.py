@@ -212,4 +212,4 @@ def run(
                 papers = provision(prompt, row.device, authority, registry, network, signers, replace=replace)
             yield row, papers, "done"
         except VitalwireError as error:
-            yield row, None, str(error)
+            yield row, None, f"{error}; {error.advice}" if error.advice else str(error)
