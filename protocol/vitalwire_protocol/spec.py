@@ -43,7 +43,7 @@ class Limit(IntEnum):
     MAX_GROUP = 256  # frames from one seal to the next, it included
     MAX_SEQ = 0xFFFFFFFE  # 4,294,967,294 frames: 272 years of 2 s frames
     MAX_BOOT = 0xFFFFFFFE
-    MAX_UPDATE_FILES = 60
+    MAX_UPDATE_FILES = 63  # below MAX_ITEMS, so that too many are told as such
     MAX_UPDATE_FILE = 131072  # bytes of one file of an update
     MAX_UPDATE_IMAGE = 4194304  # bytes of a whole image
     MAX_PATH = 40  # characters of its path
