@@ -237,7 +237,7 @@ def test_an_interrupt_without_room_costs_only_itself(air: Air, bledevice: Device
 
 
 def test_bytes_there_is_no_room_for_are_lost_and_nothing_else(air: Air, bledevice: Device) -> None:
-    """Where there is no memory to take what a central wrote, that is counted, the board goes on, and the next is read."""
+    """Where there is no memory for what a central wrote, that is counted, and the board reads what comes next."""
     reader = Reader(air).connect()
     reader.grant(1)
     bledevice.do("read = ble._ble.gatts_read; ble._ble.gatts_read = lambda handle: bytearray(1 << 40)")
