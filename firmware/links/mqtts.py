@@ -93,7 +93,7 @@ class Mqtt(Tls):
     def off(self):
         if self.ready and not self._begun and not self._saying:
             Tls.write(self, b"\xe0\0", 2)
-        Tls.off(self)
+        return Tls.off(self)
 
     def hail(self, now):
         # Whether it is time to say anything, so that who reads there knows of us.

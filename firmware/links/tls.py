@@ -112,13 +112,16 @@ class Tls:
         self._name.end()
         self._tries = self._at = 0
         self._next = self._rest
-        stop()
+        return stop()
 
     # ------------------------------------------------------------ on the way
 
     def _rest(self, now):
-        if now < self._at or not self._context or not self._online(now):
+        if now < self._at or not self._context:
             return None
+        online = self._online(now)
+        if online is not True:
+            return online or None
         address = self._name.find(now)
         if not address:
             return None

@@ -20,7 +20,7 @@ _wifi = None
 
 
 def start(hal, config):
-    # online(now), the same for all links
+    # online(now), the same for all links: True, False, or ("long", 0) for what the next call does
     global _wifi
     if _wifi is None:
         _wifi = Wifi(hal, hal.station, config.ntp)
@@ -28,9 +28,8 @@ def start(hal, config):
 
 
 def stop():
-    # no network is needed until online() is asked again
-    if _wifi:
-        _wifi.stop()
+    # no network is needed until online() is asked again; ("long", 0) for what the next call does, or None
+    return _wifi.stop() if _wifi else None
 
 
 class Wifi:
@@ -46,7 +45,7 @@ class Wifi:
         self._at = self._asked = 0
         self._tries = 0
         self._socket = None
-        self._active = False
+        self._active = self._announced = False
         self._started()
 
     def _started(self):
@@ -64,7 +63,9 @@ class Wifi:
     def stop(self):
         # until online() is asked again; one that does not stop is told so at each call
         if not self._active:
-            return
+            return None
+        if self._announce():
+            return ("long", 0)
         self._end()
         self._name.end()
         self._tries = self._at = self._asked = 0
@@ -77,6 +78,12 @@ class Wifi:
             self._active = False
         except OSError:
             pass
+        return None
+
+    def _announce(self):
+        # whether to say first that the radio's start or stop comes: meanwhile nothing else runs
+        self._announced = not self._announced
+        return self._announced
 
     def online(self, now):
         # to be asked again and again: it sees to it that there is a network
@@ -85,6 +92,8 @@ class Wifi:
             self._tries = self._at = 0
             return self._hal.date() >= _MADE or self._date(now)
         if now >= self._at:
+            if not self._active and self._announce():
+                return ("long", 0)
             self._at = now + (_TRY << self._tries)
             self._tries = min(self._tries + 1, _DOUBLES)
             name = self._hal.recall("ssid")

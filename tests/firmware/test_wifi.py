@@ -58,8 +58,11 @@ def begin(dead=0, ntp="127.0.0.1"):
 begin()
 def until(now, limit=3000):
     # asks once a second until there is a network; returns when that was
-    while now < limit and not wifi.online(now * S):
-        now += 1
+    while now < limit:
+        online = wifi.online(now * S)
+        if online is True:
+            break
+        now += not online
     return now
 def say(*facts):
     print(json.dumps(facts))
@@ -77,6 +80,22 @@ def test_a_radio_that_does_not_start_is_tried_again(tmp_path: Path, micropython:
     """Neither the start of the link nor a later try fails because of it, and the network is joined once it does."""
     script = "begin(3)\nair('ward\\npass word')\na = until(0)\nsay(a, station.tries, station.dead)"
     assert run(tmp_path, micropython, script) == [46, 1, 0]
+
+
+def test_the_radio_starts_and_stops_announced(tmp_path: Path, micropython: Run) -> None:
+    """A call that starts or stops the radio comes after one that says so and does nothing; any other says nothing."""
+    script = """
+air('ward\\npass word')
+asks = (lambda: wifi.online(0), wifi.stop)
+said = []
+for ask in (1, 1, 1, 0, 0, 0, 1, 1):
+    told = asks[ask]()
+    said.append((told, station._active))
+say(*said)
+"""
+    long = ["long", 0]
+    stopped, started = [[long, True], [None, False], [None, False]], [[long, False], [False, True], [True, True]]
+    assert run(tmp_path, micropython, script) == [*stopped, *started, *stopped[:2]]
 
 
 def test_it_associates_again_whenever_the_network_was_lost(tmp_path: Path, micropython: Run) -> None:
