@@ -13,7 +13,7 @@ import ssl
 from micropython import const
 
 from links.names import Lookup
-from links.wifi import start, stop
+from links.wifi import doubt, start, stop
 
 _PATIENCE = const(15_000_000)  # us for a connection and its handshake
 _SILENT = const(30_000_000)  # us without a byte from there, or without one taken: the other side is gone
@@ -80,8 +80,11 @@ class Tls:
             return self.off()
         try:
             return self._next(now)
-        except (OSError, ValueError) as e:
+        except OSError as e:
             self.lose(str(e.args[-1]))
+        except ValueError as e:
+            self.lose(str(e.args[-1]))
+            doubt()  # the other side's certificate was refused
         except MemoryError:
             self.lose("no memory")  # there may be more by then
         return ("bytecode", 500)

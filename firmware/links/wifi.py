@@ -1,7 +1,7 @@
 # Whether there is a network, and the date that certificates are judged by: association with a Wi-Fi network, again
-# whenever it is lost, and on a chip that was without power the date, once, by SNTP (RFC 4330). One for all links. That
-# date is nobody's word: nothing but TLS goes by it, no sample and no frame. Name and password of the network are kept
-# as keys are, and never told.
+# whenever it is lost, and on a chip that was without power the date, by SNTP (RFC 4330), again when certificates were
+# refused by it. One for all links. That date is nobody's word: nothing but TLS goes by it, no sample and no frame. Name
+# and password of the network are kept as keys are, and never told.
 import socket
 
 from micropython import const
@@ -32,6 +32,12 @@ def stop():
     return _wifi.stop() if _wifi else None
 
 
+def doubt():
+    # certificates were refused, by a wrong date perhaps; until there is another, that one is gone by
+    if _wifi:
+        _wifi.doubt()
+
+
 class Wifi:
     # station: a function that gives the network.WLAN, or None where there is a network without one. A radio that does
     # not start is tried again like a network that is not there; the rest of the board goes on.
@@ -45,7 +51,7 @@ class Wifi:
         self._at = self._asked = 0
         self._tries = 0
         self._socket = None
-        self._active = self._announced = False
+        self._active = self._announced = self._doubted = False
         self._started()
 
     def _started(self):
@@ -90,7 +96,11 @@ class Wifi:
         station = self._station
         if station is None or (station and station.isconnected()):
             self._tries = self._at = 0
-            return self._hal.date() >= _MADE or self._date(now)
+            dated = self._hal.date() >= _MADE
+            if (self._doubted or not dated) and self._date(now):
+                self._doubted = False
+                return True
+            return dated
         if now >= self._at:
             if not self._active and self._announce():
                 return ("long", 0)
@@ -105,18 +115,25 @@ class Wifi:
                     pass  # at the next try
         return False
 
+    def doubt(self):
+        self._doubted = bool(self._station)  # without one the date is the computer's
+
     def _date(self, now):
+        # whether it was told just now
+        try:
+            if self._socket and self._told():
+                self._end()
+                return True
+        except OSError:
+            pass  # there is no answer
         try:
             if not self._asked or now - self._asked > _ASK:
                 address = self._name.find(now)
                 if address:
                     self._asked = now
                     self._ask(address)
-            if self._socket and self._told():  # raises while there is no answer
-                self._end()
-                return True
         except OSError:
-            pass
+            pass  # at the next try
         return False
 
     def _end(self):

@@ -47,7 +47,9 @@ class Ward:
         """Start a board that is enrolled, with these links, the files of its certificate and others' public keys."""
         folder = self.folder / f"board{len(list(self.folder.iterdir()))}"
         identity = create(
-            folder, settings={"links": links, "frame_ms": 1000, "status_s": 5, **(settings or {})}, **(keys or {})
+            folder,
+            settings={"links": links, "ntp": "127.0.0.1", "frame_ms": 1000, "status_s": 5, **(settings or {})},
+            **(keys or {}),
         )
         put(folder, (files or self.authority.device)(identity))
         with Registry(self.site.registry) as registry:

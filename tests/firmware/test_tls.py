@@ -147,6 +147,15 @@ def test_a_wrong_device_is_refused(desk: ServerDesk, what: str) -> None:
     assert server.got == b""
 
 
+@pytest.mark.parametrize(("what", "times"), [("good", 0), ("expired", 1), ("absent", 0)])
+def test_a_refused_certificate_lets_the_date_be_doubted(desk: ServerDesk, what: str, times: int) -> None:
+    """A chip that has the wrong date refuses everybody: so it asks for it again, but not for want of a server."""
+    port = desk.serve(desk.authority.server(days=-1 if what == "expired" else 30)).port if what != "absent" else 9
+    script = "doubts = []\nlink.doubt = lambda: doubts.append(1)\n" + ONCE
+    told = desk.run(script.replace("stream.up, echo.decode(), stream.why", "stream.up, len(doubts)"), port)
+    assert told == [what == "good", times]
+
+
 def test_without_memory_for_a_connection_it_is_tried_again(desk: ServerDesk) -> None:
     """The board goes on, says what was missing, and is connected once there is enough."""
     server = desk.serve(desk.authority.server())

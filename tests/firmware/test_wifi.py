@@ -156,6 +156,33 @@ def test_a_chip_without_a_date_asks_for_it(tmp_path: Path, micropython: Run) -> 
         server.close()
 
 
+DOUBT = """
+air('ward\\npass word')
+hal.now = 2_200_000_000
+until(0)
+wifi.doubt()
+off = 0
+for now in range(200):
+    off += wifi.online(now * S // 4) is not True
+    time.sleep_ms(5)
+say(off, hal.now)
+"""
+
+
+def test_a_date_that_is_doubted_is_asked_for_again(tmp_path: Path, micropython: Run) -> None:
+    """A chip with a wrong date goes by it until it is told another, and then asks no more."""
+    asked: list[bytes] = []
+
+    def late(question: bytes) -> list[bytes]:
+        asked.append(question)
+        return [_answer(question)] if len(asked) > 1 else []
+
+    server, port = _serve(late)
+    assert run(tmp_path, micropython, DOUBT, port) == [0, UTC]
+    assert len(asked) == 2
+    server.close()
+
+
 def test_what_is_no_answer_gives_no_date(tmp_path: Path, micropython: Run) -> None:
     """Answers that are short, from no server, unsynchronised or to another question leave the chip as it is."""
     server, port = _serve(
