@@ -296,7 +296,7 @@ def entropy(on):
 
     try:
         return switch(on)
-    except OSError:
+    except (OSError, RuntimeError, MemoryError):  # as links/wifi.py has it
         return False
 
 

@@ -227,7 +227,7 @@ class Ble:
                 return ("long", 0)
             try:
                 self.open()
-            except OSError:
+            except (OSError, MemoryError):
                 # the chip's stack does not start, for want of memory perhaps: the rest of the board goes on
                 self._steps = 0
                 self._silent_until = now + _PATIENCE

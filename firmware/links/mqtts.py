@@ -180,6 +180,8 @@ class Mqtt(Tls):
                 next(self._reading)
             except OSError as e:
                 self.lose(str(e.args[0]))
+            except MemoryError:
+                self.lose("no memory")
         n = Tls.readinto(self, buffer[: self._left]) if self._left else 0
         if n:
             self._left -= n

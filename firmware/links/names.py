@@ -45,7 +45,7 @@ class Lookup:
     def __init__(self, hal, host):
         self._hal = hal
         self._host = host
-        self._socket = self._asking = self._last = None
+        self._socket = self._buffer = self._asking = self._last = None
         self._at = self._left = 0
 
     def find(self, now):
@@ -72,10 +72,10 @@ class Lookup:
     def end(self):
         if self._socket:
             self._socket.close()
-            self._socket = None
+            self._socket = self._buffer = None
 
     def _server(self):
-        # None for what getaddrinfo knows, fails to at once, or finds by itself within five seconds
+        # None for what getaddrinfo knows, fails to at once, or has to find by itself, standing still
         if self._host.replace(".", "").isdigit() or self._host.endswith(".local"):
             return None
         station = self._hal.station()
@@ -85,6 +85,7 @@ class Lookup:
     def _begin(self, server, now):
         self._asking = _asking(self._hal.random(2), self._host)
         self._at, self._left = now, _TRIES
+        self._buffer = bytearray(_MOST)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._socket.connect(socket.getaddrinfo(server, self.port)[0][-1])  # hears nobody else
@@ -99,8 +100,9 @@ class Lookup:
 
     def _read(self):
         try:
-            return _told(self._socket.recv(_MOST), self._asking)
+            n = self._socket.readinto(self._buffer)
+            return _told(bytes(self._buffer[:n]), self._asking) if n else None
         except OSError:
-            return None  # there is none yet
+            return None  # there is no answer
         except IndexError:
             return None  # cut short

@@ -11,10 +11,14 @@ from links.names import Lookup
 _TRY = const(15_000_000)  # us for an association; doubles
 _DOUBLES = const(5)  # times
 _ASK = const(5_000_000)  # us until the date is asked for again
+_OLD = const(300_000_000)  # us after which an answer is not now's any more
 _NTP = const(123)
 _SINCE_1900 = 2_208_988_800  # s until 1970
 _MADE = 1_735_689_600  # 2025-01-01: a chip that says less has no date
 _LAST = 3_094_168_448  # 2068-01-19: what a chip that counts from 2000 can be told, in 31 bits
+
+# What a radio that does not start raises: stock builds have no OSError for a lack of memory.
+_FAILS = (OSError, RuntimeError, MemoryError)
 
 _wifi = None
 
@@ -51,7 +55,8 @@ class Wifi:
         self._at = self._asked = 0
         self._tries = 0
         self._socket = None
-        self._active = self._announced = self._doubted = False
+        self._active = self._doubted = False
+        self._announced = ""
         self._started()
 
     def _started(self):
@@ -63,33 +68,34 @@ class Wifi:
                 self._station.active(True)
                 self._active = True
             return True
-        except OSError:
+        except _FAILS:
             return False
 
     def stop(self):
         # until online() is asked again; one that does not stop is told so at each call
         if not self._active:
             return None
-        if self._announce():
+        if self._announce("stop"):
             return ("long", 0)
         self._end()
         self._name.end()
         self._tries = self._at = self._asked = 0
         try:
             self._station.disconnect()  # else the chip would try to get back what it loses
-        except OSError:
+        except _FAILS:
             pass
         try:
             self._station.active(False)
             self._active = False
-        except OSError:
+        except _FAILS:
             pass
         return None
 
-    def _announce(self):
-        # whether to say first that the radio's start or stop comes: meanwhile nothing else runs
-        self._announced = not self._announced
-        return self._announced
+    def _announce(self, what):
+        # whether to say first that this comes: meanwhile nothing else runs
+        first = self._announced != what
+        self._announced = what if first else ""
+        return first
 
     def online(self, now):
         # to be asked again and again: it sees to it that there is a network
@@ -102,7 +108,7 @@ class Wifi:
                 return True
             return dated
         if now >= self._at:
-            if not self._active and self._announce():
+            if not self._active and self._announce("start"):
                 return ("long", 0)
             self._at = now + (_TRY << self._tries)
             self._tries = min(self._tries + 1, _DOUBLES)
@@ -111,7 +117,7 @@ class Wifi:
                 try:
                     self._station.disconnect()
                     self._station.connect(name.decode(), (self._hal.recall("psk") or b"").decode())
-                except OSError:
+                except _FAILS:
                     pass  # at the next try
         return False
 
@@ -121,7 +127,7 @@ class Wifi:
     def _date(self, now):
         # whether it was told just now
         try:
-            if self._socket and self._told():
+            if self._socket and now - self._asked < _OLD and self._told():
                 self._end()
                 return True
         except OSError:
@@ -133,7 +139,7 @@ class Wifi:
                     self._asked = now
                     self._ask(address)
         except OSError:
-            pass  # at the next try
+            self._asked = now
         return False
 
     def _end(self):

@@ -14,7 +14,7 @@ class WLAN:
         if interface != STA_IF:
             raise ValueError
         if os.getenv("VITALWIRE_CHIP_RADIO") == "off":
-            raise OSError("WiFi Out of Memory")
+            raise RuntimeError("Wifi Unknown Error 0x0101")
 
     def active(self, on=None):
         if on is None:

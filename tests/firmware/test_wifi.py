@@ -27,7 +27,7 @@ class Station(WLAN):
     def active(self, on):
         if self.dead:
             self.dead -= 1
-            raise OSError(0x101)
+            raise (RuntimeError, MemoryError, OSError)[self.dead % 3]("0x0101")
         WLAN.active(self, on)
     def connect(self, name, password):
         self.tries += 1
@@ -183,6 +183,21 @@ def test_a_date_that_is_doubted_is_asked_for_again(tmp_path: Path, micropython: 
     server.close()
 
 
+def test_an_old_answer_is_none(tmp_path: Path, micropython: Run) -> None:
+    """An answer that nobody read while the link was up for an hour does not set the date back: it is asked for anew."""
+    asked: list[bytes] = []
+
+    def once(question: bytes) -> list[bytes]:
+        asked.append(question)
+        return [_answer(question)] if len(asked) == 1 else []
+
+    server, port = _serve(once)
+    script = DOUBT.replace("for now in range(200):", "for now in (1, 14_400, 14_401, 14_402):").replace("(5)", "(300)")
+    assert run(tmp_path, micropython, script, port) == [0, 2_200_000_000]
+    assert len(asked) == 2
+    server.close()
+
+
 def test_what_is_no_answer_gives_no_date(tmp_path: Path, micropython: Run) -> None:
     """Answers that are short, from no server, unsynchronised or to another question leave the chip as it is."""
     server, port = _serve(
@@ -233,4 +248,7 @@ def test_a_time_server_has_a_name(tmp_path: Path, micropython: Run) -> None:
     assert run(tmp_path, micropython, script.format(free_port()), port) == [False, 946_684_803]
     with Dnsmasq(tmp_path / "dns", free_port(), ["host-record=time.test,127.0.0.1"]) as names:
         assert run(tmp_path, micropython, script.format(names.port), port) == [True, UTC]
+    with Dnsmasq(tmp_path / "none", free_port(), ["local=/test/", "log-queries", "log-facility=-"]) as names:
+        assert run(tmp_path, micropython, script.format(names.port), port) == [False, 946_684_803]
+        assert 1 <= names.log.count("query[A] time.test") <= 3  # in ten seconds
     server.close()
