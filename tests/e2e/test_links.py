@@ -171,9 +171,8 @@ async def test_without_a_name_server_a_board_records_on(ward: Ward) -> None:
         await ward.whole(len(ward.seqs()) + 20)
     board.deepest()
     assert [event["event"] for event in board.events].count("boot") == 1
-    alone = [
-        event for event in ward.events() if event.ticks < 30_000_000
-    ]  # nobody was found, let alone shaken hands with
+    # by then nobody had been found, let alone shaken hands with
+    alone = [event for event in ward.events() if event.ticks < 30_000_000]
     assert not [event for event in alone if event.code == Event.OVERRUN]
 
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.datagrams import serving
 from tests.dnsmasq import Dnsmasq
 from tests.sinks.servers import free_port
-from tests.waiting import FAR
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -55,32 +52,6 @@ def run(micropython: Run, script: str, port: int, name: str = "gateway.test") ->
     told = json.loads(micropython(SCRIPT + script, str(port), name).stdout)
     assert isinstance(told, list)
     return told
-
-
-@contextmanager
-def serving(answer: Callable[[bytes], list[bytes]]) -> Iterator[int]:
-    """Answer each message to a port, which is returned, with some; the server ends with the context."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind(("127.0.0.1", 0))
-        server.settimeout(0.1)
-        ended = threading.Event()
-
-        def work() -> None:
-            while not ended.is_set():
-                try:
-                    asked, peer = server.recvfrom(1000)
-                except TimeoutError:
-                    continue
-                for each in answer(asked):
-                    server.sendto(each, peer)
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        try:
-            yield server.getsockname()[1]
-        finally:
-            ended.set()
-            thread.join(FAR)
 
 
 def reply(asked: bytes, flags: bytes = b"\x81\x80", count: int = 1, records: bytes | None = None) -> bytes:

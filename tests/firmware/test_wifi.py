@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.datagrams import serving
 from tests.dnsmasq import Dnsmasq
 from tests.sinks.servers import free_port
-from tests.waiting import FAR
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 UTC = 1_790_000_000
@@ -113,24 +111,6 @@ def test_a_wrong_password_is_no_network(tmp_path: Path, micropython: Run) -> Non
     assert run(tmp_path, micropython, script) == [100, 200]
 
 
-def _serve(answer: Callable[[bytes], list[bytes]]) -> tuple[socket.socket, int]:
-    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    server.bind(("127.0.0.1", 0))
-    server.settimeout(FAR)
-
-    def work() -> None:
-        try:
-            while True:
-                asked, peer = server.recvfrom(100)
-                for each in answer(asked):
-                    server.sendto(each, peer)
-        except OSError:
-            return
-
-    threading.Thread(target=work, daemon=True).start()
-    return server, server.getsockname()[1]
-
-
 def _answer(asked: bytes, first: int = 0x24, stratum: int = 2, nonce: bytes | None = None, utc: int = UTC) -> bytes:
     echo = asked[40:48] if nonce is None else nonce
     moment = ((utc + 2_208_988_800) & 0xFFFFFFFF).to_bytes(4) + bytes(4)
@@ -151,9 +131,8 @@ say(online, hal.now)
 def test_a_chip_without_a_date_asks_for_it(tmp_path: Path, micropython: Run) -> None:
     """A chip that was without power is online only once it has the date, also in the era that begins in 2036."""
     for utc in (UTC, 2_100_000_000):
-        server, port = _serve(lambda asked, utc=utc: [_answer(asked, utc=utc)])  # type: ignore[misc]
-        assert run(tmp_path, micropython, DATE, port) == [True, utc]
-        server.close()
+        with serving(lambda asked, utc=utc: [_answer(asked, utc=utc)]) as port:  # type: ignore[misc]
+            assert run(tmp_path, micropython, DATE, port) == [True, utc]
 
 
 DOUBT = """
@@ -177,10 +156,9 @@ def test_a_date_that_is_doubted_is_asked_for_again(tmp_path: Path, micropython: 
         asked.append(question)
         return [_answer(question)] if len(asked) > 1 else []
 
-    server, port = _serve(late)
-    assert run(tmp_path, micropython, DOUBT, port) == [0, UTC]
-    assert len(asked) == 2
-    server.close()
+    with serving(late) as port:
+        assert run(tmp_path, micropython, DOUBT, port) == [0, UTC]
+        assert len(asked) == 2
 
 
 def test_an_old_answer_is_none(tmp_path: Path, micropython: Run) -> None:
@@ -191,16 +169,17 @@ def test_an_old_answer_is_none(tmp_path: Path, micropython: Run) -> None:
         asked.append(question)
         return [_answer(question)] if len(asked) == 1 else []
 
-    server, port = _serve(once)
-    script = DOUBT.replace("for now in range(200):", "for now in (1, 14_400, 14_401, 14_402):").replace("(5)", "(300)")
-    assert run(tmp_path, micropython, script, port) == [0, 2_200_000_000]
-    assert len(asked) == 2
-    server.close()
+    with serving(once) as port:
+        script = DOUBT.replace("for now in range(200):", "for now in (1, 14_400, 14_401, 14_402):").replace(
+            "(5)", "(300)"
+        )
+        assert run(tmp_path, micropython, script, port) == [0, 2_200_000_000]
+        assert len(asked) == 2
 
 
 def test_what_is_no_answer_gives_no_date(tmp_path: Path, micropython: Run) -> None:
     """Answers that are short, from no server, unsynchronised or to another question leave the chip as it is."""
-    server, port = _serve(
+    with serving(
         lambda asked: [
             b"",
             _answer(asked)[:47],
@@ -210,9 +189,8 @@ def test_what_is_no_answer_gives_no_date(tmp_path: Path, micropython: Run) -> No
             _answer(asked, stratum=16),
             _answer(asked, nonce=b"12345678"),
         ]
-    )
-    assert run(tmp_path, micropython, DATE, port) == [False, 946_684_803]
-    server.close()
+    ) as port:
+        assert run(tmp_path, micropython, DATE, port) == [False, 946_684_803]
 
 
 def test_a_question_that_is_lost_is_asked_again(tmp_path: Path, micropython: Run) -> None:
@@ -223,32 +201,29 @@ def test_a_question_that_is_lost_is_asked_again(tmp_path: Path, micropython: Run
         asked.append(question)
         return [_answer(question)] if len(asked) > 2 else []
 
-    server, port = _serve(late)
-    script = DATE.replace("range(40)", "range(80)")
-    assert run(tmp_path, micropython, script, port) == [True, UTC]
-    assert len(asked) == 3
-    server.close()
+    with serving(late) as port:
+        script = DATE.replace("range(40)", "range(80)")
+        assert run(tmp_path, micropython, script, port) == [True, UTC]
+        assert len(asked) == 3
 
 
 def test_a_date_that_no_chip_can_hold_is_none(tmp_path: Path, micropython: Run) -> None:
     """A server that says 2068 or later, which chips that count from 2000 fail at, is not believed."""
     for utc, held in ((3_094_168_447, True), (3_094_168_448, False), (1_735_689_599 + (1 << 32), False)):
-        server, port = _serve(lambda asked, utc=utc: [_answer(asked, utc=utc)])  # type: ignore[misc]
-        assert run(tmp_path, micropython, DATE, port) == [held, utc if held else 946_684_803]
-        server.close()
+        with serving(lambda asked, utc=utc: [_answer(asked, utc=utc)]) as port:  # type: ignore[misc]
+            assert run(tmp_path, micropython, DATE, port) == [held, utc if held else 946_684_803]
 
 
 def test_a_time_server_has_a_name(tmp_path: Path, micropython: Run) -> None:
     """Its address is asked for in the background; until there is one, and its answer, the chip has no date."""
-    server, port = _serve(lambda asked: [_answer(asked)])
-    script = (
-        "from links.names import Lookup\nbegin(ntp='time.test')\n"
-        "WLAN.ifconfig = lambda self: ('', '', '', '127.0.0.1')\nLookup.port = {}\n" + DATE
-    )
-    assert run(tmp_path, micropython, script.format(free_port()), port) == [False, 946_684_803]
-    with Dnsmasq(tmp_path / "dns", free_port(), ["host-record=time.test,127.0.0.1"]) as names:
-        assert run(tmp_path, micropython, script.format(names.port), port) == [True, UTC]
-    with Dnsmasq(tmp_path / "none", free_port(), ["local=/test/", "log-queries", "log-facility=-"]) as names:
-        assert run(tmp_path, micropython, script.format(names.port), port) == [False, 946_684_803]
-        assert 1 <= names.log.count("query[A] time.test") <= 3  # in ten seconds
-    server.close()
+    with serving(lambda asked: [_answer(asked)]) as port:
+        script = (
+            "from links.names import Lookup\nbegin(ntp='time.test')\n"
+            "WLAN.ifconfig = lambda self: ('', '', '', '127.0.0.1')\nLookup.port = {}\n" + DATE
+        )
+        assert run(tmp_path, micropython, script.format(free_port()), port) == [False, 946_684_803]
+        with Dnsmasq(tmp_path / "dns", free_port(), ["host-record=time.test,127.0.0.1"]) as names:
+            assert run(tmp_path, micropython, script.format(names.port), port) == [True, UTC]
+        with Dnsmasq(tmp_path / "none", free_port(), ["local=/test/", "log-queries", "log-facility=-"]) as names:
+            assert run(tmp_path, micropython, script.format(names.port), port) == [False, 946_684_803]
+            assert 1 <= names.log.count("query[A] time.test") <= 3  # in ten seconds
